@@ -1,0 +1,1 @@
+"""The embedded models: networks, codecs and text encoder. Importing this package imports none of them."""

@@ -1,0 +1,136 @@
+"""How the embedded audio model is trained: ``multigen train audio-small --data FOLDER``."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multigen.denoise import Cond, Parameterization
+from multigen.training import Items
+from multigen_models import audio_small
+from multigen_models.audio_data import Recordings, load_recordings, split_by_recording
+from multigen_models.audio_scenes import AS_RECORDED, SoundWindows
+from multigen_models.audio_small import WINDOW, AudioSmall, Scale, embed
+from multigen_models.spectrogram import Spectrogram
+from multigen_models.weights import Published, read_network, write_folder
+
+ENDLESS = 1 << 40
+VALIDATION_WINDOWS = 96
+STATISTICS_WINDOWS = 600
+UNCONDITIONAL = 0.1
+
+
+@final
+class AudioRecipe:
+    """A `multigen.training.Recipe` for a folder in the Hugging Face audiofolder layout."""
+
+    modality: ClassVar[str] = "audio"
+    settings: ClassVar[Mapping[str, Any]] = {}
+    prompts: ClassVar[Sequence[str]] = (
+        "rain on a tin roof",
+        "heavy rain on a plastic tent",
+        "a dog barking in a large hall",
+        "sea waves and seagulls",
+        "a campfire crackling at night",
+        "a helicopter passing by",
+        "a rooster crowing",
+        "a clock ticking",
+    )
+
+    def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
+        self.parameterization: Parameterization = audio_small.parameterization()
+        self.codec = Spectrogram()
+        self._seed, self._warm_start = seed, warm_start
+        self._recordings: Recordings = load_recordings(data, cache=cache)
+        self._clips = dict(zip(("train", "validation"), split_by_recording(self._recordings.clips), strict=True))
+        self.scale = self._statistics(cache / "spectrogram-scale.json")
+
+    def network(self) -> nn.Module:
+        from multigen_models.spectrogram_unet import SpectrogramUNet
+
+        if self._warm_start is None:
+            return SpectrogramUNet()
+        from multigen import registry
+
+        named = self._warm_start in registry.models
+        published: Published | None = registry.models[self._warm_start] if named else None
+        folder = published.folder if published else Path(self._warm_start)
+        network: nn.Module = read_network(SpectrogramUNet, folder)
+        return network.train().requires_grad_(True)
+
+    def hidden(self, name: str, /) -> bool:
+        return any(part in name for part in ("conv1", "conv2", "query", "key_value", "project", "shrink", "grow"))
+
+    def items(self, split: str, /) -> Items:
+        if split == "train":
+            return _Spectrograms(self, self._windows("train", ENDLESS), unconditional=UNCONDITIONAL)
+        windows = SoundWindows(
+            self._recordings,
+            self._clips["validation"],
+            samples=self.codec.samples(WINDOW),
+            length=VALIDATION_WINDOWS,
+            seed=0,
+            parts=AS_RECORDED,
+        )
+        return _Spectrograms(self, windows, unconditional=0.0)
+
+    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+        x0 = torch.stack([x for x, _ in items])
+        return x0, {key: torch.stack([cond[key] for _, cond in items]) for key in items[0][1]}
+
+    def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
+        write_folder(
+            folder,
+            network,
+            {
+                "loader": AudioSmall.loader,
+                "codec": asdict(self.codec),
+                "mean": [round(v, 4) for v in self.scale.mean.flatten().tolist()],
+                "std": [round(v, 4) for v in self.scale.std.flatten().tolist()],
+                "training": about,
+            },
+        )
+
+    def _windows(self, split: str, length: int) -> SoundWindows:
+        return SoundWindows(
+            self._recordings, self._clips[split], samples=self.codec.samples(WINDOW), length=length, seed=self._seed
+        )
+
+    def _statistics(self, kept: Path) -> Scale:
+        """Mean and deviation of every bin over the training windows, rounded as they are published."""
+        if not kept.exists():
+            windows = SoundWindows(
+                self._recordings, self._clips["train"], samples=self.codec.samples(WINDOW), length=STATISTICS_WINDOWS, seed=0
+            )
+            frames = torch.cat([self.codec.analyse(wave).double() for wave, _ in windows], dim=-1)
+            values = {"mean": frames.mean(1).tolist(), "std": frames.std(1).clamp(min=0.1).tolist()}
+            temporary = kept.with_suffix(".part")
+            temporary.write_text(json.dumps({key: [round(v, 4) for v in row] for key, row in values.items()}))
+            os.replace(temporary, kept)
+        stored = json.loads(kept.read_text())
+        return Scale(*(torch.tensor(stored[key])[:, None] for key in ("mean", "std")))
+
+
+@final
+class _Spectrograms:
+    """Standardised spectrograms of windows with their captions' states; a share of them with the empty caption."""
+
+    def __init__(self, recipe: AudioRecipe, windows: SoundWindows, *, unconditional: float) -> None:
+        self._codec, self._scale = recipe.codec, recipe.scale
+        self._windows, self._unconditional, self._seed = windows, unconditional, recipe._seed
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
+        wave, caption = self._windows[index]
+        dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
+        return self._scale.apply(self._codec.analyse(wave))[None], embed("" if dropped else caption)
+
+

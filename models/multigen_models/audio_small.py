@@ -1,0 +1,139 @@
+"""The embedded audio model: a U-Net on log-magnitude spectrograms, 24 kHz, any duration."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from multigen.denoise import Cond, Denoiser, Parameterization, bind, local, ring, windowed
+from multigen.modality import Sample
+from multigen.model import Defaults
+from multigen_models.spectrogram import Spectrogram
+from multigen_models.text import TextEncoder
+from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
+
+SPECKLE = 0.1
+"""Variance of standardised log magnitude around its envelope: the skip of `multigen.denoise.local`."""
+WINDOW = 384
+OVERLAP = 96
+LOOP_FRAMES = 24
+TOKENS = 64
+LOUD = 0.1
+
+
+def parameterization() -> Parameterization:
+    """What the network predicts."""
+    return local(SPECKLE)
+
+
+@functools.lru_cache
+def text_encoder() -> TextEncoder:
+    """The frozen text encoder, loaded once."""
+    return TextEncoder.load()
+
+
+@functools.lru_cache(maxsize=100_000)
+def embed(prompt: str, /) -> Cond:
+    """A prompt's token states (64, 384), mask (64,) and pooled vector (384,), whatever else is in a batch."""
+    cond = {key: value[0] for key, value in text_encoder().encode([prompt]).items()}
+    text, mask = cond["text"][:TOKENS], cond["mask"][:TOKENS]
+    missing = TOKENS - len(mask)
+    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": F.pad(mask, (0, missing)), "pooled": cond["pooled"]}
+
+
+@final
+@dataclass(frozen=True)
+class Scale:
+    """Standardisation of log magnitudes, bin by bin: (bins, 1) each."""
+
+    mean: Tensor
+    std: Tensor
+
+    def apply(self, logmag: Tensor, /) -> Tensor:
+        return (logmag - self.mean) / self.std
+
+    def undo(self, x: Tensor, /) -> Tensor:
+        return x * self.std + self.mean
+
+
+@final
+@dataclass(frozen=True)
+class AudioSmall:
+    """A `multigen.model.Model`; the state is (1, bins, frames)."""
+
+    network: Any
+    codec: Spectrogram
+    scale: Scale
+    fingerprint: str
+    device: str
+    dtype: torch.dtype
+    name: str = "audio-small"
+    modality: str = "audio"
+    defaults: Defaults = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=3")
+    axes: Mapping[str, int] = field(default_factory=lambda: {"frequency": -2, "time": -1})
+    loader: ClassVar[str] = "audio-small"
+
+    @classmethod
+    def load(cls, folder: Path, /, *, device: str, dtype: str) -> "AudioSmall":
+        """From a folder that `AudioRecipe.export` wrote."""
+        from multigen_models.spectrogram_unet import SpectrogramUNet
+
+        about = read_about(folder)
+        network = read_network(SpectrogramUNet, folder, dtype=dtype).to(device)
+        scale = Scale(*(torch.tensor(about[key])[:, None] for key in ("mean", "std")))
+        return cls(network, Spectrogram(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
+
+    def shape(self, options: Any, /) -> tuple[int, ...]:
+        frames = self.codec.frames(round(options.duration * self.codec.sample_rate))
+        return (1, self.codec.bins, frames if options.loop else max(WINDOW, frames))
+
+    def condition(self, prompts: Sequence[str], /) -> Cond:
+        rows = [embed(prompt) for prompt in prompts]
+        return {key: torch.stack([row[key] for row in rows]).to(self.device) for key in rows[0]}
+
+    def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
+        whole = bind(self._forward, parameterization(), cond, rows=1 if self.device == "cpu" else None)
+        spread = ring if options.loop else windowed
+        return spread(whole, dim=-1, size=WINDOW, overlap=OVERLAP)
+
+    def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
+        cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
+        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device, self.dtype), **cond)
+        return out.to(x.device, x.dtype)
+
+    def encode(self, sample: Sample, options: Any, /) -> Tensor:
+        """Mixed down, resampled and brought to the level that the model was trained at."""
+        from torchaudio.functional import resample
+
+        wave = resample(sample["wave"].mean(0), sample["sample_rate"], self.codec.sample_rate)
+        x = self.scale.apply(self.codec.analyse(wave * _gain(wave, self.codec.sample_rate)))
+        frames = self.shape(options)[-1]
+        silence = self.scale.apply(torch.full_like(self.scale.mean, self.codec.floor).log())
+        padding = silence.expand(-1, max(0, frames - x.shape[-1]))
+        return torch.cat([x, padding], dim=-1)[None, :, :frames]
+
+    def decode(self, x: Tensor, options: Any, /) -> Sample:
+        """For a loop the wave goes on for another 24 frames, into its own start."""
+        length = round(options.duration * self.codec.sample_rate)
+        if options.loop:
+            repeats = -(-LOOP_FRAMES // x.shape[-1])
+            x = torch.cat([x, x.repeat(1, 1, repeats)[..., :LOOP_FRAMES]], dim=-1)
+            length += LOOP_FRAMES * self.codec.hop
+        wave = self.codec.synthesise(self.scale.undo(x.float().cpu()), length=length)
+        return {"wave": wave, "sample_rate": self.codec.sample_rate}
+
+
+def _gain(wave: Tensor, sample_rate: int) -> float:
+    """The factor that brings the loudest 30 % of 50 ms frames to an RMS of 0.1, as in training; at most 30."""
+    hop = sample_rate // 20
+    frames = F.pad(wave, (0, -len(wave) % hop)).view(-1, hop).square().mean(1)
+    loud = frames[frames >= frames.quantile(0.7)].mean().sqrt()
+    return float((LOUD / loud.clamp(min=1e-9)).clamp(max=30.0))
+
+
+published = Published(ZOO / "audio-small", AudioSmall.load)

@@ -1,0 +1,5 @@
+import sys
+
+from multigen.cli import main
+
+sys.exit(main())

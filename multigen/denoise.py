@@ -1,0 +1,247 @@
+"""Denoisers, and the parameterizations that turn a network into one.
+
+Every modality and every parameterization shares one state space,
+
+    x = x0 + sigma * n,    n ~ N(0, I),
+
+in which ``sigma`` falls from the first noise level to 0. A denoiser estimates ``E[x0 | x, sigma]``; a network that was
+trained to predict something else (the noise, a velocity, the score) becomes a denoiser through four functions of
+sigma (Karras et al., arXiv 2206.00364, eq. 7):
+
+    D(x, sigma) = skip(sigma) * x + out(sigma) * F(into(sigma) * x, noise(sigma)).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+Cond: TypeAlias = Mapping[str, Tensor]  # one model's own condition, opaque to the core; every value is (b, ...)
+Sigma: TypeAlias = float | Tensor  # one level for the whole batch, or one per sample: (b,)
+Coefficient: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class Denoiser(Protocol):
+    """``(x, sigma) -> E[x0 | x]`` with the condition bound already; x: (b, ...) of any rank."""
+
+    def __call__(self, x: Tensor, sigma: Sigma, /) -> Tensor: ...
+
+
+class Network(Protocol):
+    """``(x, noise, **cond) -> F``; x and F: (b, ...), noise: (b,)."""
+
+    def __call__(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Parameterization:
+    """What a network predicts, as the four coefficients of the denoiser; each maps sigma (b,) to (b,).
+
+    ``dataclasses.replace(v, noise=...)`` fits a network that was told its noise level in another coordinate.
+    """
+
+    skip: Coefficient
+    out: Coefficient
+    into: Coefficient
+    noise: Coefficient
+
+    def to_x0(self, prediction: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
+        """The denoised x0 that a network output stands for; all (b, ...)."""
+        return along(self.skip, sigma, x) * x + along(self.out, sigma, x) * prediction
+
+    def from_x0(self, x0: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
+        """The network output that stands for x0: the training target when x0 is the clean sample."""
+        return (x0 - along(self.skip, sigma, x) * x) / along(self.out, sigma, x)
+
+
+def along(coefficient: Coefficient, sigma: Sigma, like: Tensor, /) -> Tensor:
+    """coefficient(sigma), computed in float64 and shaped (b, 1, ...) to multiply `like`."""
+    values = coefficient(torch.as_tensor(sigma, dtype=torch.float64, device="cpu").expand(like.shape[0]))
+    return values.to(like.device, like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+def _log_sigma(s: Tensor) -> Tensor:
+    return s.log() / 4
+
+
+def _vp_scale(s: Tensor) -> Tensor:
+    return (1 + s * s).rsqrt()
+
+
+eps = Parameterization(torch.ones_like, torch.neg, _vp_scale, _log_sigma)
+"""F = n, the noise (DDPM, arXiv 2006.11239)."""
+
+v = Parameterization(lambda s: 1 / (1 + s * s), lambda s: -s * _vp_scale(s), _vp_scale, _log_sigma)
+"""F = (n - sigma x0) / sqrt(1 + sigma^2), the velocity (Salimans and Ho, arXiv 2202.00512)."""
+
+x0 = Parameterization(torch.zeros_like, torch.ones_like, _vp_scale, _log_sigma)
+"""F = x0, the clean sample."""
+
+score = Parameterization(torch.ones_like, torch.square, _vp_scale, _log_sigma)
+"""F = grad log p(x; sigma) = (D - x) / sigma^2 (Song et al., arXiv 2011.13456)."""
+
+flow = Parameterization(
+    lambda s: 1 / (1 + s), lambda s: -s / (1 + s), lambda s: 1 / (1 + s), lambda s: s / (1 + s)
+)
+"""F = n - x0, the velocity of rectified flow in z = (1 - t) x0 + t n = x / (1 + sigma), t = sigma / (1 + sigma)
+(Liu et al., arXiv 2209.03003; Lipman et al., arXiv 2210.02747)."""
+
+
+def edm(sigma_data: float = 0.5, /) -> Parameterization:
+    """Preconditioning for data of standard deviation sigma_data (arXiv 2206.00364, table 1)."""
+    var = sigma_data**2
+    return Parameterization(
+        lambda s: var / (s * s + var),
+        lambda s: s * sigma_data * (s * s + var).rsqrt(),
+        lambda s: (s * s + var).rsqrt(),
+        _log_sigma,
+    )
+
+
+def local(variance: float, /) -> Parameterization:
+    """D = c x + (1 - c) F with c = variance / (variance + sigma^2), for data of unit variance.
+
+    The skip is the optimal linear shrinkage towards an envelope F that the network predicts, when `variance` is the
+    variance *around* that envelope (a spectrogram's speckle, a video's grain): x0-prediction at high noise, next to
+    nothing left to predict at low noise. ``local(1)`` has EDM's skip for unit-variance data.
+    """
+    return Parameterization(
+        lambda s: variance / (variance + s * s),
+        lambda s: s * s / (variance + s * s),
+        _vp_scale,
+        _log_sigma,
+    )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A network with its parameterization and condition bound: a `Denoiser`. Make it with `bind`."""
+
+    network: Network
+    parameterization: Parameterization
+    cond: Cond
+    dtype: torch.dtype | None
+    rows: int | None
+
+    def __call__(self, x: Tensor, sigma: Sigma, /) -> Tensor:
+        return evaluate(x, sigma, self)[0]
+
+
+def bind(
+    network: Network,
+    parameterization: Parameterization,
+    cond: Cond | None = None,
+    /,
+    *,
+    dtype: torch.dtype | None = None,
+    rows: int | None = None,
+) -> Bound:
+    """A denoiser from a network.
+
+    dtype: what the network computes in; None keeps x's. rows: the most samples of one forward pass; with 1 a sample is
+    bit-exact whatever batch it is part of, None runs the whole batch at once.
+    """
+    return Bound(network, parameterization, cond or {}, dtype, rows)
+
+
+def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
+    """What every denoiser says about the same x, in one batched forward pass where they share a network."""
+    first = denoisers[0]
+    if not isinstance(first, Bound) or not all(_joinable(first, d) for d in denoisers[1:]):
+        return [_forward(d, x, sigma) if isinstance(d, Bound) else d(x, sigma) for d in denoisers]
+    bound = [d for d in denoisers if isinstance(d, Bound)]
+    k, b = len(bound), x.shape[0]
+    cond = {key: torch.cat([d.cond[key].expand(b, *d.cond[key].shape[1:]) for d in bound]) for key in first.cond}
+    joined = Bound(first.network, first.parameterization, cond, first.dtype, None)
+    levels = torch.as_tensor(sigma, dtype=torch.float64).expand(b).repeat(k)
+    return list(_forward(joined, x.repeat(k, *[1] * (x.ndim - 1)), levels).chunk(k))
+
+
+def _joinable(a: Bound, b: Denoiser) -> bool:
+    return (
+        isinstance(b, Bound)
+        and a.rows is None
+        and (a.network, a.parameterization, a.dtype, a.rows) == (b.network, b.parameterization, b.dtype, b.rows)
+        and {k: t.shape[1:] for k, t in a.cond.items()} == {k: t.shape[1:] for k, t in b.cond.items()}
+    )
+
+
+def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
+    p, b = bound.parameterization, x.shape[0]
+    dtype = bound.dtype or x.dtype
+    inner = (along(p.into, sigma, x) * x).to(dtype)
+    noise = along(p.noise, sigma, inner).flatten()
+    cond = {key: value.expand(b, *value.shape[1:]) for key, value in bound.cond.items()}
+    rows = bound.rows or b
+    parts = [
+        bound.network(inner[i : i + rows], noise[i : i + rows], **{k: c[i : i + rows] for k, c in cond.items()})
+        for i in range(0, b, rows)
+    ]
+    return p.to_x0(torch.cat(parts).to(x.dtype), x, sigma)
+
+
+def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
+    """A denoiser for a longer axis: overlapping windows denoised jointly (MultiDiffusion, arXiv 2302.08113).
+
+    Along `dim`, windows of `size` start every ``size - overlap`` or closer, the last one flush with the end,
+    and their x0 are cross-faded linearly over the overlaps. An axis of at most `size` is denoised as it is.
+
+    Raises ValueError unless 0 <= overlap < size.
+    """
+    _check_overlap(size, overlap)
+
+    def denoised(x: Tensor, sigma: Sigma, /) -> Tensor:
+        length = x.shape[dim]
+        if length <= size:
+            return denoise(x, sigma)
+        return _joined(denoise, x, sigma, dim, window_starts(length, size, overlap), size, overlap)
+
+    return denoised
+
+
+def ring(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
+    """`windowed` on an axis that closes on itself, for seamless loops: windows run over the end to the start.
+
+    Their starts are spread evenly over the ring, so turning x by the distance of two starts turns the result.
+    A ring shorter than `size` is laid out several times in one window, and its x0 averaged over the turns.
+
+    Raises ValueError unless 0 <= overlap < size.
+    """
+    _check_overlap(size, overlap)
+
+    def denoised(x: Tensor, sigma: Sigma, /) -> Tensor:
+        length = x.shape[dim]
+        count = -(-length // (size - overlap))
+        starts = [round(i * length / count) for i in range(count)]
+        return _joined(denoise, x, sigma, dim, starts, size, overlap)
+
+    return denoised
+
+
+def _check_overlap(size: int, overlap: int) -> None:
+    if not 0 <= overlap < size:
+        raise ValueError(f"overlap must be in [0, {size}), not {overlap}")
+
+
+def _joined(
+    denoise: Denoiser, x: Tensor, sigma: Sigma, dim: int, starts: Sequence[int], size: int, overlap: int
+) -> Tensor:
+    """The x0 of windows of `size` at `starts` (modulo the length), cross-faded."""
+    ramp = torch.arange(1, size + 1, dtype=x.dtype, device=x.device)
+    weight = torch.minimum(ramp, ramp.flip(0)).clamp(max=overlap + 1)
+    weight = weight.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
+    total, norm = torch.zeros_like(x), torch.zeros_like(x)
+    for start in starts:
+        index = torch.arange(start, start + size, device=x.device) % x.shape[dim]
+        part = denoise(x.index_select(dim, index), sigma)
+        total.index_add_(dim, index, part * weight)
+        norm.index_add_(dim, index, weight.expand_as(part))
+    return total / norm
+
+
+def window_starts(length: int, size: int, overlap: int) -> list[int]:
+    """Where the windows of `windowed` start: evenly spread, overlapping by at least `overlap`."""
+    count = max(1, -(-(length - overlap) // (size - overlap)))
+    return [round(i * (length - size) / max(1, count - 1)) for i in range(count)]

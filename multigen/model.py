@@ -1,0 +1,59 @@
+"""A model: everything that is trained (network, parameterization, codec, text encoder), behind one small contract."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from multigen.denoise import Cond, Denoiser
+from multigen.modality import Sample
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How a model is sampled unless it is told otherwise; the strings are what the command line takes."""
+
+    steps: int = 32
+    sampler: str = "dpmpp_2m"
+    schedule: str = "karras"
+    guidance: str = "cfg:scale=3"
+    sigma_min: float = 0.02
+    sigma_max: float = 80.0
+
+
+class Model(Protocol):
+    """What `Pipeline` needs of a model. `options` is always the modality's options object."""
+
+    name: str
+    modality: str
+    defaults: Defaults
+    axes: Mapping[str, int]
+    """Named axes of the state, for masks and extension: {"time": -1} of (1, frequency, time)."""
+    fingerprint: str
+    """A hash of the weights, kept in every file that the model makes."""
+
+    def shape(self, options: Any, /) -> tuple[int, ...]:
+        """The state's shape for one sample."""
+
+    def condition(self, prompts: Sequence[str], /) -> Cond:
+        """The network's condition, (b, ...) each; the empty prompt is the unconditional case.
+
+        A row depends on its prompt alone.
+        """
+
+    def denoiser(self, cond: Cond, options: Any, /) -> Denoiser: ...
+
+    def encode(self, sample: Sample, options: Any, /) -> Tensor:
+        """A sample as a state of `shape`, cut or padded at the end of each axis."""
+
+    def decode(self, x: Tensor, options: Any, /) -> Sample:
+        """A state (*shape) as a sample."""
+
+
+class Loader(Protocol):
+    """What the entry-point group "multigen.models" names."""
+
+    def __call__(self, folder: Path | None = None, /, *, device: str = "cpu", dtype: str = "float32") -> Model:
+        """The published model, or one trained with ``multigen train`` in a folder of the same kind."""

@@ -1,0 +1,402 @@
+"""The one place where a modality, a model, a sampler, a schedule and a guidance meet.
+
+`generate` is the short way; `Pipeline` is a frozen dataclass, so that ``dataclasses.replace(pipe, sampler=heun)`` is the
+research interface; `prepare` turns a `Request` (plain text and numbers, what a file's metadata holds) into a
+pipeline and its edits.
+"""
+
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multigen import registry
+from multigen.denoise import Denoiser
+from multigen.edit import Edit, Plan, extend, inpaint, region_mask, resample, variation
+from multigen.errors import UsageError
+from multigen.guidance import Guidance, compose, on_grid, within
+from multigen.modality import Finishes, Keeps, Modality, Region, Sample, Timed
+from multigen.model import Model
+from multigen.noise import Brownian, white
+from multigen.options import check, limits, make
+from multigen.provenance import Request, digest
+from multigen.samplers import Sampler, Step
+from multigen.schedules import Schedule
+
+PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A modality and a model with the way they are sampled."""
+
+    modality: Modality
+    model: Model
+    sampler: Sampler
+    schedule: Schedule
+    guidance: Guidance
+    steps: int
+    guide: Model | None = None
+    """A weaker model to steer away from (autoguidance, arXiv 2406.02507) in place of the negative prompt."""
+
+    def plan(self, prompt: str, /, *, seeds: Sequence[int], negative_prompt: str = "", options: Any) -> Plan:
+        """One sample per seed, ready to be edited and run."""
+        sigmas = list(self.schedule(self.steps))
+        shape = self.model.shape(options)
+        denoise = on_grid(self.guidance, sigmas)(
+            self._wanted(prompt, options), self._unwanted(prompt, negative_prompt, options)
+        )
+        return Plan(
+            denoise=denoise,
+            sampler=self.sampler,
+            sigmas=sigmas,
+            origin=torch.zeros(len(seeds), *shape),
+            unit=white(seeds, shape),
+            noise=Brownian(seeds, shape),
+        )
+
+    def _wanted(self, prompt: str, options: Any) -> Denoiser:
+        parts = components(prompt)
+        bound = [(_bound(self.model, text, options), weight) for text, weight in parts]
+        if len(bound) == 1 and bound[0][1] == 1:
+            return bound[0][0]
+        return compose(_bound(self.model, "", options), bound)
+
+    def _unwanted(self, prompt: str, negative_prompt: str, options: Any) -> Denoiser:
+        if self.guide is None:
+            return _bound(self.model, negative_prompt, options)
+        return _bound(self.guide, prompt, options)
+
+    def stream(
+        self, prompt: str, /, *, seeds: Sequence[int] = (0,), negative_prompt: str = "", edits: Sequence[Edit] = (), **options: Any
+    ) -> Iterator[Step]:
+        """The sampler's steps, as they are made; `Pipeline.decode` turns any of their states into samples."""
+        plan = self.plan(
+            prompt, seeds=seeds, negative_prompt=negative_prompt, options=make(self.modality.Options, options)
+        )
+        with torch.no_grad():
+            yield from functools.reduce(lambda p, edit: edit(p), edits, plan).steps()
+
+    def decode(self, states: torch.Tensor, options: Any, /) -> list[Sample]:
+        """Finished samples from states (b, *shape)."""
+        with torch.no_grad():
+            made = [self.model.decode(state, options) for state in states]
+        return [self.modality.finish(sample, options) if isinstance(self.modality, Finishes) else sample for sample in made]
+
+    def __call__(
+        self, prompt: str, /, *, seeds: Sequence[int] = (0,), negative_prompt: str = "", edits: Sequence[Edit] = (), **options: Any
+    ) -> list[Sample]:
+        """One finished sample per seed. Raises UsageError for an option that the modality does not have or allow."""
+        chosen: Any = make(self.modality.Options, options)
+        plan = self.plan(prompt, seeds=seeds, negative_prompt=negative_prompt, options=chosen)
+        with torch.no_grad():
+            return self.decode(functools.reduce(lambda p, edit: edit(p), edits, plan).result(), chosen)
+
+
+def components(prompt: str, /) -> list[tuple[str, float]]:
+    """The parts of a prompt with their weights: ``rain AND wind:0.5 NOT a dog`` is rain 1, wind 0.5, a dog -1.
+
+    Raises UsageError for an empty part.
+    """
+    pieces = re.split(r"\s*\b(AND|NOT)\b\s*", prompt.strip())
+    signed = [("AND", pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]
+    parts = []
+    for sign, piece in signed:
+        match = re.fullmatch(r"(.*?)(?::(\d*\.?\d+))?", piece.strip(), re.DOTALL)
+        text, weight = (match[1].strip(), float(match[2] or 1)) if match else (piece, 1.0)
+        if not text:
+            raise UsageError(f"the prompt {prompt!r} has an empty part: write it as 'rain AND wind:0.5 NOT a dog'")
+        parts.append((text, weight if sign == "AND" else -weight))
+    return parts
+
+
+def _bound(model: Model, prompt: str, options: Any) -> Denoiser:
+    return model.denoiser(model.condition([prompt]), options)
+
+
+# --- from a request ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request made ready: everything was checked and loaded, nothing is sampled yet."""
+
+    request: Request
+    pipeline: Pipeline
+    options: Any
+    edits: tuple[Edit, ...]
+    restore: Callable[[Sample], Sample]
+
+    def again(self, request: Request, /) -> "Job":
+        """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is not possible."""
+        _check_text(request)
+        return dataclasses.replace(self, request=dataclasses.replace(self.request, prompt=request.prompt))
+
+    def plan(self, seed: int, /) -> Plan:
+        """The edited plan for one seed."""
+        r = self.request
+        plan = self.pipeline.plan(r.prompt, seeds=[seed], negative_prompt=r.negative_prompt, options=self.options)
+        return functools.reduce(lambda p, edit: edit(p), self.edits, plan)
+
+    def steps(self, seed: int, /) -> Iterator[Step]:
+        """The sampler's steps for one seed."""
+        with torch.no_grad():
+            yield from self.plan(seed).steps()
+
+    def finish(self, state: torch.Tensor, /) -> Sample:
+        """The sample of a final state (1, *shape)."""
+        return self.restore(self.pipeline.decode(state, self.options)[0])
+
+    def run(self, seed: int, /) -> Sample:
+        """The sample of one seed."""
+        with torch.no_grad():
+            return self.finish(self.plan(seed).result())
+
+
+def prepare(request: Request, /, *, device: str | None = None, dtype: str | None = None) -> Job:
+    """Check a request, load what it names, and fill in the model's own defaults for what it leaves open.
+
+    Raises UsageError with one sentence for anything that cannot be done.
+    """
+    modality: Modality = registry.modalities[request.modality]()
+    _check_text(request)
+    if request.steps is not None:
+        check(request.steps, limits(request.field("steps")), name="--steps")
+    options: Any = make(modality.Options, request.options)
+    chosen = _chosen(request)
+    given, region, options = _edited_input(request, modality, options)
+    model = load(request.model or modality.default_model, modality=request.modality, device=device, dtype=dtype)
+    guide = load(request.guide_model, modality=request.modality, device=device, dtype=dtype) if request.guide_model else None
+    d = model.defaults
+    filled = dataclasses.replace(
+        request,
+        model=request.model or modality.default_model,
+        steps=request.steps or d.steps,
+        sampler=request.sampler or d.sampler,
+        schedule=request.schedule or d.schedule,
+        guidance=chosen(d.guidance),
+        fingerprint=model.fingerprint,
+    )
+    pipeline = Pipeline(
+        modality=modality,
+        model=model,
+        sampler=_sampler(filled.sampler),
+        schedule=_schedule(filled.schedule, model),
+        guidance=_guidance(filled),
+        steps=filled.steps or d.steps,
+        guide=guide,
+    )
+    edits, restore = _edits(filled, pipeline, options, given, region)
+    return Job(filled, pipeline, options, edits, restore)
+
+
+def load(name: str, /, *, modality: str | None = None, device: str | None = None, dtype: str | None = None) -> Model:
+    """A model by its name in the zoo or by the folder that ``multigen train`` wrote.
+
+    device: "cuda", "mps" or "cpu"; None is the best there is. Raises UsageError where there is no such model, or where it is
+    another modality's.
+    """
+    path = Path(name)
+    if path.suffix in PICKLES:
+        raise UsageError(
+            f"{name} is a pickle, which can run any code when it is opened: give a folder with .safetensors weights"
+        )
+    device = device or best_device()
+    where: dict[str, Any] = {"device": device, "dtype": dtype or "float32"}
+    if name in registry.models:
+        model: Model = registry.models[name](**where)
+    elif path.is_dir():
+        from multigen.provenance import read_loader
+
+        model = registry.models[read_loader(path)](path, **where)
+    else:
+        known = registry.unknown("model", name, registry.models.names())
+        raise UsageError(f"{known}, or give a folder that multigen train wrote")
+    if modality is not None and model.modality != modality:
+        raise UsageError(f"the model {name!r} makes {model.modality}, not {modality}: type multigen {model.modality}")
+    return model
+
+
+def best_device() -> str:
+    """ "cuda", "mps" or "cpu", whichever is there first."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def generate(
+    modality: str,
+    prompt: str,
+    /,
+    *,
+    seed: int | None = None,
+    seeds: Sequence[int] | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    generator: torch.Generator | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    **fields: Any,
+) -> list[Sample]:
+    """Samples from a prompt, one per seed (default 0): ``generate("audio", "rain on a tin roof", duration=5)``.
+
+    fields: those of `Request` (steps, sampler, schedule, guidance, model, negative_prompt, init, strength, mask, ...) and
+    the modality's own options. num_inference_steps, guidance_scale and generator mean what they mean in diffusers:
+    steps, guidance, and a source of the seed.
+
+    Raises UsageError for anything that the command line would refuse.
+    """
+    if seeds is None:
+        drawn = generator.initial_seed() if generator is not None else 0
+        seeds = [seed if seed is not None else drawn]
+    if num_inference_steps is not None:
+        fields["steps"] = num_inference_steps
+    if guidance_scale is not None:
+        fields["guidance"] = str(guidance_scale)
+    known = {f.name for f in dataclasses.fields(Request)}
+    request = Request(
+        modality=modality,
+        prompt=prompt,
+        options={k: v for k, v in fields.items() if k not in known},
+        **{k: v for k, v in fields.items() if k in known},
+    )
+    job = prepare(request, device=device, dtype=dtype)
+    return [job.run(s) for s in seeds]
+
+
+def _check_text(request: Request) -> None:
+    if not request.prompt.strip():
+        raise UsageError(f'the prompt is empty: say what to make, such as multigen {request.modality} "rain on a tin roof"')
+    for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
+        if len(text) > Request.LONGEST:
+            raise UsageError(f"the {name} has {len(text)} characters: at most {Request.LONGEST} are allowed, so shorten it")
+    components(request.prompt)
+
+
+def _chosen(request: Request) -> Callable[[str], str]:
+    """The guidance to use, given the model's default: a bare number replaces the default's scale."""
+    spec = request.guidance
+    try:
+        scale = float(spec)
+    except ValueError:
+        if spec:
+            registry.guidances.configured(spec)
+        return lambda default: spec or default
+    check(scale, limits(request.field("guidance")), name="--guidance")
+
+    def rescale(default: str) -> str:
+        name, _, tail = default.partition(":")
+        others = [part for part in tail.split(",") if part and not part.startswith("scale=")]
+        return f"{name}:{','.join([f'scale={scale:g}', *others])}"
+
+    return rescale
+
+
+def _sampler(spec: str) -> Sampler:
+    function, options = registry.samplers.configured(spec)
+    return functools.partial(function, **options) if options else function
+
+
+def _schedule(spec: str, model: Model) -> Schedule:
+    """A schedule over the model's own range of levels, unless the spec says another."""
+    function, options = registry.schedules.configured(spec)
+    ends = {"sigma_min": model.defaults.sigma_min, "sigma_max": model.defaults.sigma_max}
+    accepted = inspect.signature(function).parameters
+    try:
+        schedule: Schedule = function(**{**{k: v for k, v in ends.items() if k in accepted}, **options})
+    except ValueError as error:
+        raise UsageError(f"--schedule {spec}: {error}") from None
+    return schedule
+
+
+def _guidance(request: Request) -> Guidance:
+    function, options = registry.guidances.configured(request.guidance)
+    guidance: Guidance = function(**options)
+    if not request.guidance_interval:
+        return guidance
+    low, high = span(request.guidance_interval, "--guidance-interval", "0.3:5")
+    return within(guidance, low, high)
+
+
+def span(text: str, name: str, example: str, /) -> tuple[float, float]:
+    """Two rising numbers from ``START:END``. Raises UsageError."""
+    match = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", text.strip())
+    if not match or not float(match[1]) < float(match[2]):
+        raise UsageError(f"{name} {text!r} is not START:END with START below END: type it as {name} {example}")
+    return float(match[1]), float(match[2])
+
+
+# --- editing ----------------------------------------------------------------------------------------------------------
+
+
+def _edited_input(request: Request, modality: Modality, options: Any) -> tuple[Sample | None, Region, Any]:
+    """The input to edit, the region to make anew, and the options fitted to it (an input keeps its duration)."""
+    if not request.init:
+        for name, value in (("--mask", request.mask), ("--extend", request.extend), ("--strength", request.strength)):
+            if value:
+                raise UsageError(f"{name} edits an input: add --init FILE")
+        return None, {}, options
+    check(request.strength, limits(request.field("strength")), name="--strength", default=None)
+    if not (request.mask or request.extend or request.strength is not None):
+        raise UsageError("--init needs to know what to change: add --strength 0.6, --mask START:END or --extend SECONDS")
+    given = _read(modality, Path(request.init))
+    if not isinstance(modality, Timed):
+        if request.mask or request.extend:
+            raise UsageError(f"{request.modality} has no time axis: --mask and --extend are not possible, use --strength")
+        return given, {}, options
+    seconds = modality.seconds(given)
+    if request.mask and request.extend:
+        raise UsageError("--mask and --extend are two edits: run one, then the other on its result")
+    region: Region = {}
+    total = seconds
+    if request.mask:
+        start, stop = span(request.mask, "--mask", "1.0:2.5")
+        if stop > seconds:
+            raise UsageError(f"--mask {request.mask} lies outside {request.init}, which lasts {seconds:.2f} s")
+        region = {"time": (start / seconds, stop / seconds)}
+    if request.extend:
+        check(request.extend, limits(request.field("extend")), name="--extend")
+        total = seconds + request.extend
+        region = {"time": (seconds / total, 1.0)}
+    return given, region, make(modality.Options, {**request.options, "duration": total})
+
+
+def _read(modality: Modality, path: Path) -> Sample:
+    try:
+        return modality.read(path)
+    except UsageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): give an intact file") from None
+
+
+def _edits(
+    request: Request, pipeline: Pipeline, options: Any, given: Sample | None, region: Region
+) -> tuple[tuple[Edit, ...], Callable[[Sample], Sample]]:
+    if given is None:
+        return (), lambda made: made
+    model, modality = pipeline.model, pipeline.modality
+    with torch.no_grad():
+        known = model.encode(given, options)
+    edits: list[Edit] = []
+    if region:
+        mask = region_mask(tuple(known.shape), model.axes, region)
+        edits.append(inpaint(known, mask))
+        if request.resample > 1:
+            edits.append(resample(request.resample))
+    if request.strength is not None:
+        edits.append(variation(known, request.strength))
+
+    def restore(made: Sample) -> Sample:
+        return modality.keep(made, given, region) if region and isinstance(modality, Keeps) else made
+
+    return tuple(edits), restore
+
+
+__all__ = ["Job", "Pipeline", "components", "digest", "extend", "generate", "load", "prepare", "span"]

@@ -1,0 +1,347 @@
+"""Training, the same for every modality: ``for progress in train(recipe, settings, folder)``.
+
+Everything random is a function of (seed, sample index), so a run that is killed at any moment goes on from its last
+checkpoint exactly as if it had not been. Accelerate brings the devices: ``multigen train`` on a CPU or one GPU,
+``accelerate launch -m multigen train`` on many.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from multigen.denoise import Cond, Parameterization, along
+from multigen.errors import UsageError
+from multigen.noise import white
+from multigen.optim import optimizers
+from multigen.settings import Settings
+
+LEVELS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97)
+"""The fixed times t = sigma / (1 + sigma) at which the held-out error is measured."""
+
+
+class Items(Protocol):
+    """Training items: item i is (x0, cond) of one sample and the same at every call; every index is valid in training."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]: ...
+
+
+class Recipe(Protocol):
+    """How a model is trained: the part of `multigen train` that knows the model."""
+
+    parameterization: Parameterization
+
+    def hidden(self, name: str, /) -> bool:
+        """Whether the parameter of that name is a hidden matrix or kernel, for Muon; embeddings and heads are not."""
+
+    def network(self) -> nn.Module:
+        """The network to train, initialised or warm-started."""
+
+    def items(self, split: str, /) -> Items:
+        """The "train" items (endless by index) or the "validation" items (a fixed, finite set)."""
+
+    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+        """A batch from items: x0 (b, ...) and the condition's tensors, each (b, ...)."""
+
+    def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
+        """Write a folder that ``--model`` takes; `about` says how it was trained."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One optimizer step, or one evaluation where `held_out` is there."""
+
+    samples: int
+    loss: float
+    rate: float  # samples a second since the last checkpointed start
+    lr: float
+    held_out: Mapping[str, float] | None = None  # mean squared x0 error of the first average at each of LEVELS
+    exported: Path | None = None
+
+
+def velocity_loss(
+    prediction: Tensor, x0: Tensor, x: Tensor, sigma: Tensor, parameterization: Parameterization, /
+) -> Tensor:
+    """Mean squared error of the flow velocity n - x0 that a prediction implies, per sample: (b,).
+
+    With v = (x - D) / sigma - D the error of v is (1 + sigma) / sigma times that of D, whatever the network predicts
+    ("x-prediction with a v-loss", arXiv 2511.13720, table 1).
+    """
+    target = parameterization.from_x0(x0, x, sigma)
+    weight = along(lambda s: parameterization.out(s) * (1 + s) / s, sigma, x)
+    return (weight * (prediction - target)).square().flatten(1).mean(1)
+
+
+def noise_levels(z: Tensor, /, *, mean: float, sd: float) -> Tensor:
+    """Levels sigma = t / (1 - t) whose logit t is normal, from standard normal z: exp(mean + sd z) (arXiv 2403.03206)."""
+    return (mean + sd * z.double()).exp()
+
+
+def learning_rate(samples: int, settings: Settings, /) -> float:
+    """The share of the peak: linear warm-up, stable, then down to 0 as 1 - sqrt over the last share (arXiv 2405.18392)."""
+    up = min(1.0, samples / settings.warmup) if settings.warmup else 1.0
+    start = settings.samples * (1 - settings.decay)
+    down = max(0.0, (samples - start) / max(1.0, settings.samples - start))
+    return up * (1 - math.sqrt(min(1.0, down)))
+
+
+class Average:
+    """The power-function average of the weights of a relative length (EDM2, arXiv 2312.02696, eq. 4 and appendix C.1)."""
+
+    def __init__(self, network: nn.Module, length: float, /) -> None:
+        self.length = length
+        self.exponent = _exponent(length)
+        self.weights = {name: p.detach().clone().float() for name, p in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int, /) -> None:
+        """After optimizer step number `step`, from 1."""
+        keep = (1 - 1 / step) ** (self.exponent + 1)
+        for name, parameter in network.named_parameters():
+            self.weights[name].lerp_(parameter.detach().float(), 1 - keep)
+
+
+def _exponent(length: float) -> float:
+    """gamma whose profile t^gamma has the standard deviation `length` of its end: (g + 1)^.5 / ((g + 2) (g + 3)^.5)."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        g = (low + high) / 2
+        too_long = math.sqrt(g + 1) / ((g + 2) * math.sqrt(g + 3)) > length
+        low, high = (g, high) if too_long else (low, g)
+    return low
+
+
+@torch.no_grad()
+def held_out(recipe: Recipe, network: nn.Module, settings: Settings, /, *, device: torch.device) -> dict[str, float]:
+    """Mean squared x0 error on the validation items at each of `LEVELS` ("0.1", ...) and their "mean".
+
+    Item i always meets the same noise, so two evaluations differ by the network alone.
+    """
+    items = recipe.items("validation")
+    sums = dict.fromkeys(LEVELS, 0.0)
+    for start in range(0, len(items), settings.validation_batch):
+        indices = range(start, min(start + settings.validation_batch, len(items)))
+        x0, cond = recipe.collate([items[i] for i in indices])
+        x0, cond = x0.to(device), {key: value.to(device) for key, value in cond.items()}
+        unit = white(list(indices), x0.shape[1:]).to(device)
+        for t in LEVELS:
+            sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
+            x = x0 + along(lambda s: s, sigma, x0) * unit
+            d = recipe.parameterization.to_x0(_predict(network, recipe.parameterization, x, sigma, cond), x, sigma)
+            sums[t] += float((d - x0).square().flatten(1).mean(1).sum())
+    errors = {str(t): total / len(items) for t, total in sums.items()}
+    return {**errors, "mean": sum(errors.values()) / len(errors)}
+
+
+def _predict(network: nn.Module, p: Parameterization, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+    prediction: Tensor = network(along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten(), **cond)
+    return prediction.float()
+
+
+def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progress]:
+    """Train, yielding after every optimizer step; go on from `folder`'s checkpoint if there is one.
+
+    Writes ``checkpoint.safetensors`` (replaced as a whole, so a kill never leaves half of one), ``log.jsonl``, and at every
+    evaluation ``model/`` (the first weight average, ready for ``--model``) and ``model-ema-<length>/`` (the others).
+
+    Raises UsageError when the checkpoint there was made with other settings.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    torch.manual_seed(settings.seed)
+    bare = recipe.network()
+    chosen = optimizers(
+        bare,
+        recipe.hidden,
+        lr=settings.lr,
+        muon_lr=settings.muon_lr,
+        weight_decay=settings.weight_decay,
+        beta2=settings.beta2,
+    )
+    network, *prepared = accelerator.prepare(bare, *chosen)
+    averages = [Average(bare, length) for length in settings.ema]
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.safetensors"
+    seen = _resume(checkpoint, bare, prepared, averages, settings) if checkpoint.exists() else 0
+    batches = iter(_loader(recipe, settings, seen, accelerator))
+    began, began_at, saved = time.monotonic(), seen, time.monotonic()
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            _save(checkpoint, bare, prepared, averages, settings, seen)
+
+    try:
+        while seen < settings.samples:
+            lr = learning_rate(seen, settings)
+            for optimizer in prepared:
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * group["peak"]
+            loss = _step(recipe, network, next(batches), settings, accelerator)
+            accelerator.clip_grad_norm_(network.parameters(), settings.clip)
+            for optimizer in prepared:
+                optimizer.step()
+                optimizer.zero_grad()
+            before, seen = seen, seen + settings.batch
+            for average in averages:
+                average.update(bare, seen // settings.batch)
+            due = seen // settings.evaluate_every > before // settings.evaluate_every or seen >= settings.samples
+            rate = (seen - began_at) / (time.monotonic() - began)
+            if due or time.monotonic() - saved > settings.checkpoint_every:
+                save()
+                saved = time.monotonic()
+            progress = Progress(seen, float(loss), rate, lr * settings.lr)
+            if due and accelerator.is_main_process:
+                with accelerator.autocast():
+                    progress = _evaluate(recipe, bare, averages, settings, folder, progress, accelerator.device)
+            if accelerator.is_main_process:
+                _log(folder / "log.jsonl", progress)
+            yield progress
+    except KeyboardInterrupt:
+        save()
+        raise
+
+
+class _Numbered(torch.utils.data.Dataset[tuple[int, Tensor, Cond]]):
+    """Items that carry their index, from which their noise is drawn."""
+
+    def __init__(self, items: Items) -> None:
+        self._items = items
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor, Cond]:
+        return (index, *self._items[index])
+
+
+def _loader(recipe: Recipe, settings: Settings, seen: int, accelerator: Any) -> Any:
+    """Batches of this process: of every `batch` consecutive indices it takes its share."""
+    share, rest = divmod(settings.batch, accelerator.num_processes)
+    if rest:
+        raise UsageError(f"--batch {settings.batch} cannot be shared by {accelerator.num_processes} processes: use a multiple")
+    first = accelerator.process_index * share
+    indices = [
+        list(range(start + first, start + first + share))
+        for start in range(seen, settings.samples, settings.batch)
+    ]
+
+    def collate(items: Sequence[tuple[int, Tensor, Cond]]) -> tuple[list[int], Tensor, Cond]:
+        return ([i for i, _, _ in items], *recipe.collate([(x0, cond) for _, x0, cond in items]))
+
+    return torch.utils.data.DataLoader(
+        _Numbered(recipe.items("train")),
+        batch_sampler=indices,
+        collate_fn=collate,
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+    )
+
+
+def _step(recipe: Recipe, network: nn.Module, batch: tuple[list[int], Tensor, Cond], settings: Settings, accelerator: Any) -> Tensor:
+    indices, x0, cond = batch
+    x0 = x0.to(accelerator.device)
+    cond = {key: value.to(accelerator.device) for key, value in cond.items()}
+    seeds = [settings.seed * 0x1_0000_0000 + i for i in indices]
+    sigma = noise_levels(white(seeds, (), stream=1), mean=settings.t_mean, sd=settings.t_sd)
+    x = x0 + along(lambda s: s, sigma, x0) * white(seeds, x0.shape[1:]).to(x0.device)
+    p = recipe.parameterization
+    loss = velocity_loss(_predict(network, p, x, sigma, cond), x0, x, sigma, p).mean()
+    if not torch.isfinite(loss):
+        raise RuntimeError(f"the loss is {float(loss)} at sample {indices[0]}: lower --lr, or resume from the last checkpoint")
+    accelerator.backward(loss)
+    return loss.detach()
+
+
+def _evaluate(
+    recipe: Recipe,
+    network: nn.Module,
+    averages: Sequence[Average],
+    settings: Settings,
+    folder: Path,
+    progress: Progress,
+    device: torch.device,
+) -> Progress:
+    """Held-out error and export of every average; the progress carries the first one's."""
+    raw = {name: p.detach().clone() for name, p in network.named_parameters()}
+    network.eval()
+    results = []
+    try:
+        for place, average in enumerate(averages):
+            _assign(network, average.weights)
+            errors = held_out(recipe, network, settings, device=device)
+            target = folder / ("model" if place == 0 else f"model-ema-{average.length:g}")
+            about = {"samples": progress.samples, "ema": average.length, "held_out": errors, "settings": asdict(settings)}
+            recipe.export(network, target, about=about)
+            results.append((errors, target))
+    finally:
+        _assign(network, raw)
+        network.train()
+    errors, target = results[0]
+    return Progress(progress.samples, progress.loss, progress.rate, progress.lr, errors, target)
+
+
+@torch.no_grad()
+def _assign(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in network.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def _log(path: Path, progress: Progress) -> None:
+    row = {key: value for key, value in asdict(progress).items() if value is not None}
+    with path.open("a") as file:
+        file.write(json.dumps({**row, "exported": str(progress.exported)} if progress.exported else row) + "\n")
+
+
+def _tensors(network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average]) -> dict[str, Tensor]:
+    tensors = {f"network.{name}": p.detach() for name, p in network.named_parameters()}
+    for place, optimizer in enumerate(prepared):
+        for i, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{i}.{key}": value for key, value in state.items()}
+    for average in averages:
+        tensors |= {f"average.{average.length}.{name}": value for name, value in average.weights.items()}
+    return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def _exact(settings: Settings) -> str:
+    """The settings that a run must keep to be resumed exactly, as text."""
+    free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "samples", "decay")
+    return json.dumps({key: value for key, value in asdict(settings).items() if key not in free})
+
+
+def _save(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings, seen: int) -> None:
+    from safetensors.torch import save_file
+
+    temporary = path.with_suffix(".part")
+    save_file(_tensors(network, prepared, averages), temporary, {"seen": str(seen), "settings": _exact(settings)})
+    os.replace(temporary, path)
+
+
+def _resume(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+        if about["settings"] != _exact(settings):
+            raise UsageError(
+                f"{path.parent} holds a run with other settings ({about['settings']}): repeat them, or choose another -o"
+            )
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    _assign(network, {key.removeprefix("network."): t for key, t in tensors.items() if key.startswith("network.")})
+    for place, optimizer in enumerate(prepared):
+        state: dict[int, dict[str, Tensor]] = {}
+        prefix = f"optimizer.{place}."
+        for key in filter(lambda key: key.startswith(prefix), tensors):
+            i, name = key.removeprefix(prefix).split(".")
+            state.setdefault(int(i), {})[name] = tensors[key]
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for average in averages:
+        prefix = f"average.{average.length}."
+        average.weights = {name: tensors[prefix + name].to(w.device) for name, w in average.weights.items()}
+    return int(about["seen"])

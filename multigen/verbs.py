@@ -1,0 +1,276 @@
+"""What the commands do, once their flags are read."""
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigen import registry
+from multigen.errors import GenerationError, UsageError
+from multigen.modality import Modality, Sample, Shows
+from multigen.provenance import Record, Request, digest, read_record, tags
+
+if TYPE_CHECKING:
+    from multigen.pipeline import Job
+
+
+@dataclass(frozen=True)
+class Orders:
+    """One ``multigen <modality>`` command, read."""
+
+    modality: Modality
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    options: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    output: str | None
+    picture: Path | None
+    device: str | None
+    dtype: str | None
+    metadata: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+
+def generate(orders: Orders, /) -> int:
+    """Make and write what was ordered; returns the exit code."""
+    paths = _paths(orders)
+    requests = [
+        Request(modality=orders.modality.name, prompt=prompt, options=dict(orders.options), **orders.fields)
+        for prompt in orders.prompts
+    ]
+    from multigen.pipeline import prepare
+
+    first = prepare(requests[0], device=orders.device, dtype=orders.dtype)
+    jobs = [first, *(first.again(request) for request in requests[1:])]
+    if orders.verbose:
+        print(f"{json.dumps(dataclasses.asdict(first.request))}", file=sys.stderr)
+    made: list[tuple[Path, Sample]] = []
+    report = []
+    total = len(paths) * (first.request.steps or 1)
+    with _bar(total, "step", quiet=orders.quiet or orders.as_json) as advance:
+        for job, prompt_paths in zip(jobs, _rows(paths, len(orders.seeds)), strict=True):
+            for seed, path in zip(orders.seeds, prompt_paths, strict=True):
+                began = time.perf_counter()
+                sample = _sampled(job, seed, advance)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                orders.modality.write(sample, path, tags=tags(job.request, seed, sample) if orders.metadata else {})
+                made.append((path, sample))
+                seconds = time.perf_counter() - began
+                report.append({"path": str(path), "prompt": job.request.prompt, "seed": seed, "seconds": round(seconds, 3)})
+    if orders.picture is not None and isinstance(orders.modality, Shows):
+        titled = [(f"{r['prompt']} (seed {r['seed']})", sample) for r, (_, sample) in zip(report, made, strict=True)]
+        orders.modality.show(titled, orders.picture)
+    _say_made(orders, report)
+    return 0
+
+
+def _say_made(orders: Orders, report: Sequence[Mapping[str, Any]]) -> None:
+    if orders.as_json:
+        print(json.dumps(report, indent=2))
+    elif not orders.quiet:
+        for row in report:
+            print(row["path"])
+        if orders.picture is not None:
+            print(orders.picture)
+
+
+def _sampled(job: "Job", seed: int, advance: Callable[[], None]) -> Sample:
+    import torch
+
+    state = None
+    for step in job.steps(seed):
+        state = step.x
+        advance()
+    if state is None:
+        return job.run(seed)
+    if not bool(torch.isfinite(state).all()):
+        raise GenerationError(f"seed {seed} gave values that are not finite: lower --guidance or choose another --sampler")
+    return job.finish(state)
+
+
+def _rows(paths: Sequence[Path], width: int) -> list[Sequence[Path]]:
+    return [paths[i : i + width] for i in range(0, len(paths), width)]
+
+
+def _paths(orders: Orders) -> list[Path]:
+    """Where everything goes, prompt by prompt, checked before anything is made."""
+    extensions = tuple(orders.modality.extensions)
+    count = len(orders.prompts) * len(orders.seeds)
+    output = orders.output
+    if output is None:
+        name = slug(orders.prompts[0]) or orders.modality.name
+        paths = [_free(Path(f"{name}{extensions[0]}"))] if count == 1 else _in_folder(_free(Path(name)), orders)
+    elif output.endswith(("/", os.sep)) or Path(output).is_dir() or (count > 1 and not Path(output).suffix):
+        paths = _in_folder(Path(output), orders)
+    elif count > 1:
+        raise UsageError(f"{count} files cannot all be {output}: give a folder, such as -o {Path(output).stem}/")
+    else:
+        paths = [Path(output)]
+    suffix = paths[0].suffix.lower()
+    if suffix not in extensions:
+        raise UsageError(f"{paths[0]} has no extension of {orders.modality.name}: choose from {', '.join(extensions)}")
+    if orders.picture is not None and orders.picture.suffix.lower() != ".png":
+        raise UsageError(f"{orders.picture} is no .png file: pictures are written as PNG")
+    for target in [paths[0], *([orders.picture] if orders.picture else [])]:
+        existing = next(parent for parent in target.absolute().parents if parent.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise GenerationError(f"nothing can be written in {existing}: choose another -o")
+    return paths
+
+
+def _in_folder(folder: Path, orders: Orders) -> list[Path]:
+    extension = orders.modality.extensions[0]
+    many = len(orders.prompts) > 1
+    names = [f"{i:03d}-{slug(prompt)}-" if many else "" for i, prompt in enumerate(orders.prompts)]
+    return [folder / f"{name}seed-{seed}{extension}" for name in names for seed in orders.seeds]
+
+
+def _free(path: Path) -> Path:
+    """The path, or with a number where something is there already."""
+    candidates = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, 1_000_000))
+    return path if not path.exists() else next(c for c in candidates if not c.exists())
+
+
+def slug(text: str, /) -> str:
+    """A file name from a prompt: lower-case words joined by dashes, at most 60 characters."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")
+
+
+@contextmanager
+def _bar(total: int, unit: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, file=sys.stderr, leave=False) as bar:
+        yield lambda: bar.update() and None
+
+
+# --- the other verbs --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verb:
+    help: str
+    run: Callable[[argparse.ArgumentParser, Sequence[str]], int]
+
+
+LISTED = {
+    "modalities": registry.modalities,
+    "models": registry.models,
+    "samplers": registry.samplers,
+    "schedules": registry.schedules,
+    "guidance": registry.guidances,
+    "recipes": registry.recipes,
+}
+
+
+def _list(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    parser.add_argument("what", nargs="?", choices=tuple(LISTED), help="one kind (default: all)")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    typed = parser.parse_args(list(arguments))
+    chosen = {typed.what: LISTED[typed.what]} if typed.what else LISTED
+    names = {kind: group.names() for kind, group in chosen.items()}
+    print(json.dumps(names, indent=2) if typed.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in names.items()))
+    return 0
+
+
+def _info(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    parser.add_argument("name", help="a sampler, schedule, guidance, model or modality")
+    parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of a schedule to print (default 8)")
+    typed = parser.parse_args(list(arguments))
+    for kind, group in LISTED.items():
+        if typed.name in group:
+            found = group[typed.name]
+            print(f"{typed.name} ({group.noun})\n")
+            print(_describe(found))
+            if kind == "schedules":
+                from multigen.schedules import table
+
+                print("\n" + table(found()(typed.steps)))
+            return 0
+    names = sorted({name for group in LISTED.values() for name in group.names()})
+    raise UsageError(registry.unknown("name", typed.name, names))
+
+
+def _describe(found: Any) -> str:
+    """A card where there is one, else the docstring."""
+    import inspect
+
+    card = getattr(found, "card", None)
+    if card is not None:
+        return Path(card).read_text(encoding="utf-8")
+    inner = getattr(found, "func", found)
+    signature = f"{inner.__name__}{inspect.signature(found)}"
+    return f"{signature}\n\n{inspect.getdoc(inner) or ''}"
+
+
+def _replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    parser.add_argument("file", help="a file that multigen wrote")
+    parser.add_argument("-o", "--output", help="where to write it again (default: nowhere, only compare)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    typed = parser.parse_args(list(arguments))
+    modality, record = find_record(Path(typed.file))
+    from multigen.pipeline import prepare
+
+    job = prepare(record.request, device=typed.device)
+    with _bar(job.request.steps or 1, "step", quiet=typed.quiet) as advance:
+        sample = _sampled(job, record.seed, advance)
+    if typed.output:
+        modality.write(sample, Path(typed.output), tags=tags(job.request, record.seed, sample))
+    exact = digest(sample) == record.sha256
+    if not typed.quiet:
+        changed = job.request.fingerprint != record.request.fingerprint
+        print("bit-exact" if exact else f"not bit-exact{': the model has changed since' if changed else ''}")
+    return 0 if exact else 1
+
+
+def find_record(path: Path, /) -> tuple[Modality, Record]:
+    """The modality that wrote a file, and how. Raises UsageError where none did."""
+    if not path.is_file():
+        raise UsageError(f"{path} is not there: give a file that multigen wrote")
+    for name in registry.modalities.names():
+        modality: Modality = registry.modalities[name]()
+        if path.suffix.lower() in modality.extensions:
+            return modality, read_record(modality, path)
+    raise UsageError(f"{path} is of no kind that multigen writes: give a file that multigen wrote")
+
+
+def _train(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    from multigen import train_verb
+
+    return train_verb.run(parser, arguments)
+
+
+def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    parser.add_argument("name", help="a sampler, schedule or guidance")
+    typed = parser.parse_args(list(arguments))
+    for group in (registry.samplers, registry.schedules, registry.guidances):
+        if typed.name in group:
+            found = re.findall(r"\b\d{4}\.\d{5}\b", _describe(group[typed.name]))
+            for number in dict.fromkeys(found):
+                print(f"https://arxiv.org/abs/{number}")
+            return 0
+    names = sorted({n for g in (registry.samplers, registry.schedules, registry.guidances) for n in g.names()})
+    raise UsageError(registry.unknown("name", typed.name, names))
+
+
+VERBS = {
+    "list": Verb("list modalities, models, samplers, schedules, guidance and recipes", _list),
+    "info": Verb("describe one of them", _info),
+    "train": Verb("train a model from a recipe", _train),
+    "replay": Verb("make a file again from its metadata and say whether it is bit-exact", _replay),
+    "cite": Verb("the papers behind a sampler, schedule or guidance", _cite),
+}
