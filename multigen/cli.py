@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from multigen import registry, verbs
 from multigen.errors import UsageError
 from multigen.options import Limits, flag, limits
-from multigen.provenance import Request
+from multigen.request import Request
 
 MOST_SEEDS = 10_000
 
@@ -89,7 +89,13 @@ def _overview() -> str:
     width = max(len(left) for left, _ in rows)
     lines = [f"  multigen {left:<{width}}  {right}" for left, right in rows]
     return "\n".join(
-        ["Audio, video and 3D generation on one diffusion core.", "", *lines, "", "multigen VERB --help shows every flag."]
+        [
+            "Audio, video and 3D generation on one diffusion core.",
+            "",
+            *lines,
+            "",
+            "multigen VERB --help shows every flag.",
+        ]
     )
 
 
@@ -103,7 +109,10 @@ def add_flags(parser: argparse._ActionsContainer, kind: type, /, *, skip: Iterab
         if field.name in skip:
             continue
         allowed = limits(field)
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": allowed.describe(field.default).replace("%", "%%")}
+        options: dict[str, Any] = {
+            "default": argparse.SUPPRESS,
+            "help": allowed.describe(field.default).replace("%", "%%"),
+        }
         value = _plain(types[field.name])
         if value is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -151,9 +160,13 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
 
     modality = registry.modalities[name]()
     parser = Parser(prog=f"multigen {name}", description=f"Make {name} from a prompt.")
-    parser.add_argument("prompt", nargs="?", default="", help="what to make; parts are joined by AND and NOT: rain AND wind:0.5")
+    parser.add_argument(
+        "prompt", nargs="?", default="", help="what to make; parts are joined by AND and NOT: rain AND wind:0.5"
+    )
     parser.add_argument("-o", "--output", help=f"a file ({', '.join(modality.extensions)}) or a folder, ending in /")
-    parser.add_argument("-n", type=int, default=None, metavar="N", help="how many, with seeds counted from --seed (default 1)")
+    parser.add_argument(
+        "-n", type=int, default=None, metavar="N", help="how many, with seeds counted from --seed (default 1)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default 0)")
     parser.add_argument("--seeds", metavar="LIST", help="seeds such as 0-3,7, in place of -n and --seed")
     parser.add_argument("--prompts", metavar="FILE", help="a text file with a prompt a line, in place of PROMPT")
@@ -166,8 +179,12 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
         skip=("modality", "prompt", "options", "fingerprint"),
     )
     machine = parser.add_argument_group("machine and output")
-    machine.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)")
-    machine.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="network precision (default float32)")
+    machine.add_argument(
+        "--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)"
+    )
+    machine.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="network precision (default float32)"
+    )
     machine.add_argument("--no-metadata", action="store_true", help="leave out of the file how it was made")
     machine.add_argument("--json", action="store_true", help="print what was made as JSON")
     machine.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")

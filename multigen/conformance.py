@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from multigen import provenance
-from multigen.errors import UsageError
 from multigen.modality import Finishes, Keeps, Modality, Sample, Timed
 from multigen.model import Model
 from multigen.noise import white
 from multigen.options import make
+from multigen.request import Request
 
 
 def check_modality(modality: Modality, sample: Sample, /, *, extensions: tuple[str, ...] | None = None) -> None:
@@ -31,7 +31,9 @@ def check_modality(modality: Modality, sample: Sample, /, *, extensions: tuple[s
     assert getattr(modality.Options, "__dataclass_params__").frozen, "Options must be frozen"  # noqa: B009
     options: Any = make(modality.Options, {})
     assert modality.extensions, "there must be an extension to write"
-    assert all(e.startswith(".") and e == e.lower() for e in modality.extensions), "extensions are lower case with a dot"
+    assert all(e.startswith(".") and e == e.lower() for e in modality.extensions), (
+        "extensions are lower case with a dot"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for extension in extensions or tuple(modality.extensions):
             _check_container(modality, sample, Path(folder) / f"sample{extension}")
@@ -67,24 +69,32 @@ def check_model(model: Model, options: Any, sample: Sample, /, *, prompts: tuple
     with torch.no_grad():
         denoise = model.denoiser(cond, options)
         high = denoise(d.sigma_max * noise, d.sigma_max)
-        assert high.shape == noise.shape, f"the denoiser must keep the shape {tuple(noise.shape)}, not {tuple(high.shape)}"
+        assert high.shape == noise.shape, (
+            f"the denoiser must keep the shape {tuple(noise.shape)}, not {tuple(high.shape)}"
+        )
         assert torch.equal(high, denoise(d.sigma_max * noise, d.sigma_max)), "the denoiser must be deterministic"
         assert bool(torch.isfinite(high).all()), "the denoiser must be finite at sigma_max"
         for i in range(2):
             row = {key: value[i : i + 1] for key, value in cond.items()}
             single = model.denoiser(row, options)(d.sigma_max * noise[i : i + 1], d.sigma_max)
-            assert torch.allclose(single, high[i : i + 1], rtol=1e-4, atol=1e-4), "a sample must not depend on its batch"
+            assert torch.allclose(single, high[i : i + 1], rtol=1e-4, atol=1e-4), (
+                "a sample must not depend on its batch"
+            )
         encoded = model.encode(sample, options)
-        assert tuple(encoded.shape) == tuple(shape), f"encode must give the shape {tuple(shape)}, not {tuple(encoded.shape)}"
+        assert tuple(encoded.shape) == tuple(shape), (
+            f"encode must give the shape {tuple(shape)}, not {tuple(encoded.shape)}"
+        )
         x = torch.stack([encoded, encoded])
         error = denoise(x + d.sigma_min * noise, d.sigma_min) - x
-        assert float(error.square().mean().sqrt()) < 5 * d.sigma_min, "at sigma_min the denoiser must nearly be the identity"
+        assert float(error.square().mean().sqrt()) < 5 * d.sigma_min, (
+            "at sigma_min the denoiser must nearly be the identity"
+        )
         decoded = model.decode(encoded, options)
     assert set(decoded) == set(sample), "decode must give what encode takes"
 
 
 def _check_container(modality: Modality, sample: Sample, path: Path) -> None:
-    request = provenance.Request(modality=modality.name, prompt='quotes " and an umlaut \u00fc', model="m")
+    request = Request(modality=modality.name, prompt='quotes " and an umlaut \u00fc', model="m")
     tags = provenance.tags(request, 7, sample)
     modality.write(sample, path, tags=tags)
     assert path.is_file(), f"write must write {path.name}"

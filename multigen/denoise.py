@@ -82,9 +82,7 @@ x0 = Parameterization(torch.zeros_like, torch.ones_like, _vp_scale, _log_sigma)
 score = Parameterization(torch.ones_like, torch.square, _vp_scale, _log_sigma)
 """F = grad log p(x; sigma) = (D - x) / sigma^2 (Song et al., arXiv 2011.13456)."""
 
-flow = Parameterization(
-    lambda s: 1 / (1 + s), lambda s: -s / (1 + s), lambda s: 1 / (1 + s), lambda s: s / (1 + s)
-)
+flow = Parameterization(lambda s: 1 / (1 + s), lambda s: -s / (1 + s), lambda s: 1 / (1 + s), lambda s: s / (1 + s))
 """F = n - x0, the velocity of rectified flow in z = (1 - t) x0 + t n = x / (1 + sigma), t = sigma / (1 + sigma)
 (Liu et al., arXiv 2209.03003; Lipman et al., arXiv 2210.02747)."""
 

@@ -112,9 +112,7 @@ def resample(repeats: int, /, *, segment: int = 1) -> Edit:
         raise UsageError(f"resampling needs repeats and segment of at least 1, not {repeats} and {segment}")
 
     def edit(plan: Plan, /) -> Plan:
-        def travel(
-            denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise
-        ) -> Iterator[Step]:
+        def travel(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise) -> Iterator[Step]:
             number = count()
             for first in range(0, len(sigmas) - 1, segment):
                 part = sigmas[first : first + segment + 1]
@@ -132,9 +130,7 @@ def resample(repeats: int, /, *, segment: int = 1) -> Edit:
     return edit
 
 
-def region_mask(
-    shape: Sequence[int], axes: Mapping[str, int], region: Mapping[str, tuple[float, float]], /
-) -> Tensor:
+def region_mask(shape: Sequence[int], axes: Mapping[str, int], region: Mapping[str, tuple[float, float]], /) -> Tensor:
     """A mask (shape) of 1 inside a box, float32.
 
     axes: the dim of each named axis. region: (start, stop) as fractions of the axis' length, 0 <= start <
@@ -166,9 +162,7 @@ def extend(known: Tensor, dim: int, /, *, before: int = 0, after: int = 0) -> tu
     `known`. Raises UsageError if either number is negative or both are 0.
     """
     if min(before, after) < 0 or before + after == 0:
-        raise UsageError(
-            f"an extension needs a length of at least 1 cell before or after, not {before} and {after}"
-        )
+        raise UsageError(f"an extension needs a length of at least 1 cell before or after, not {before} and {after}")
     length = known.shape[dim]
     shape = list(known.shape)
     shape[dim] = before + length + after
@@ -203,9 +197,7 @@ def downsample(factors: Mapping[int, int], /) -> LinearOperator:
     def forward(x: Tensor, /) -> Tensor:
         for dim, factor in factors.items():
             if x.shape[dim] % factor:
-                raise UsageError(
-                    f"a length of {x.shape[dim]} cannot be downsampled by {factor}: it must be a multiple"
-                )
+                raise UsageError(f"a length of {x.shape[dim]} cannot be downsampled by {factor}: it must be a multiple")
             at = dim % x.ndim
             x = x.reshape(*x.shape[:at], -1, factor, *x.shape[at + 1 :]).mean(at + 1)
         return x
@@ -226,9 +218,7 @@ def blur(kernel: Tensor, dims: Sequence[int], /, *, cutoff: float = 1e-4) -> Lin
     pseudo-inverse. The operator raises UsageError for an axis that is shorter than the kernel.
     """
     if kernel.ndim != len(dims):
-        raise UsageError(
-            f"a kernel of {kernel.ndim} dimensions cannot blur {len(dims)} dims; give one for each"
-        )
+        raise UsageError(f"a kernel of {kernel.ndim} dimensions cannot blur {len(dims)} dims; give one for each")
 
     def transfer(x: Tensor) -> tuple[Tensor, tuple[int, ...], tuple[int, ...]]:
         order = sorted(range(len(dims)), key=lambda i: dims[i] % x.ndim)

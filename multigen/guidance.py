@@ -116,9 +116,7 @@ def apg(scale: float, *, eta: float = 0.0, threshold: float = math.inf, momentum
             difference = d_c - d_u
             if momentum != 0:
                 if isinstance(sigma, Tensor) and sigma.ndim > 0:
-                    raise UsageError(
-                        "apg with momentum needs a sampler with one level for all samples: use momentum=0"
-                    )
+                    raise UsageError("apg with momentum needs a sampler with one level for all samples: use momentum=0")
                 difference = difference if remembered is None else difference + momentum * remembered
                 remembered = difference
             difference = difference * (threshold / _dot(difference, difference).sqrt()).clamp(max=1)
@@ -176,9 +174,7 @@ def cfg_pp(scale: float) -> OnGrid:
             return scales[(start - 1).clamp(0, len(scales) - 1)]
 
         def guide(wanted: Denoiser, unwanted: Denoiser, /) -> Denoiser:
-            return _both(
-                lambda x, sigma, d_c, d_u: d_u + along(scale_at, sigma, x) * (d_c - d_u), wanted, unwanted
-            )
+            return _both(lambda x, sigma, d_c, d_u: d_u + along(scale_at, sigma, x) * (d_c - d_u), wanted, unwanted)
 
         return guide
 
@@ -215,9 +211,7 @@ def on_clean(denoise: Denoiser, log_prob: CleanLogProb, /) -> LogProb:
     return lambda x, sigma: log_prob(denoise(x, sigma))
 
 
-def similarity(
-    encode: Callable[[Tensor], Tensor], target: Tensor, /, *, temperature: float = 0.01
-) -> CleanLogProb:
+def similarity(encode: Callable[[Tensor], Tensor], target: Tensor, /, *, temperature: float = 0.01) -> CleanLogProb:
     """Cosine similarity to a text (or any) embedding over the temperature, as in CLIP (arXiv 2103.00020).
 
     encode: (b, ...) to (b, d), differentiable. target: (d,) or (b, d).

@@ -68,4 +68,3 @@ class Timed(Protocol):
     """A modality with a time axis: it takes ``--mask START:END`` and ``--extend SECONDS``."""
 
     def seconds(self, sample: Sample, /) -> float: ...
-

@@ -27,9 +27,7 @@ def _mix(seed: int, stream: int) -> int:
 def white(seeds: Sequence[int], shape: Sequence[int], /, *, stream: int = 0) -> Tensor:
     """Standard normal noise (len(seeds), *shape), float32, on the CPU; row i depends on seeds[i] and stream only."""
     generator = torch.Generator()
-    rows = [
-        torch.randn(tuple(shape), generator=generator.manual_seed(_mix(seed, stream))) for seed in seeds
-    ]
+    rows = [torch.randn(tuple(shape), generator=generator.manual_seed(_mix(seed, stream))) for seed in seeds]
     return torch.stack(rows)
 
 

@@ -48,12 +48,19 @@ def orthogonalised(matrix: Tensor, /, *, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    x = x if wide else x.T
-    return x.to(matrix.dtype)
+    factor: Tensor = x if wide else x.T
+    return factor.to(matrix.dtype)
 
 
 def optimizers(
-    network: nn.Module, hidden: Callable[[str], bool], /, *, lr: float, muon_lr: float, weight_decay: float, beta2: float
+    network: nn.Module,
+    hidden: Callable[[str], bool],
+    /,
+    *,
+    lr: float,
+    muon_lr: float,
+    weight_decay: float,
+    beta2: float,
 ) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the parameters of two or more dimensions whose name is `hidden`; muon_lr 0 is AdamW for all.
 

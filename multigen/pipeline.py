@@ -8,7 +8,6 @@ pipeline and its edits.
 import dataclasses
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,14 @@ import torch
 
 from multigen import registry
 from multigen.denoise import Denoiser
-from multigen.edit import Edit, Plan, extend, inpaint, region_mask, resample, variation
+from multigen.edit import Edit, Plan, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
 from multigen.guidance import Guidance, compose, on_grid, within
 from multigen.modality import Finishes, Keeps, Modality, Region, Sample, Timed
 from multigen.model import Model
 from multigen.noise import Brownian, white
-from multigen.options import check, limits, make
-from multigen.provenance import Request, digest
+from multigen.options import make
+from multigen.request import Request, components, number, span
 from multigen.samplers import Sampler, Step
 from multigen.schedules import Schedule
 
@@ -74,7 +73,14 @@ class Pipeline:
         return _bound(self.guide, prompt, options)
 
     def stream(
-        self, prompt: str, /, *, seeds: Sequence[int] = (0,), negative_prompt: str = "", edits: Sequence[Edit] = (), **options: Any
+        self,
+        prompt: str,
+        /,
+        *,
+        seeds: Sequence[int] = (0,),
+        negative_prompt: str = "",
+        edits: Sequence[Edit] = (),
+        **options: Any,
     ) -> Iterator[Step]:
         """The sampler's steps, as they are made; `Pipeline.decode` turns any of their states into samples."""
         plan = self.plan(
@@ -87,33 +93,25 @@ class Pipeline:
         """Finished samples from states (b, *shape)."""
         with torch.no_grad():
             made = [self.model.decode(state, options) for state in states]
-        return [self.modality.finish(sample, options) if isinstance(self.modality, Finishes) else sample for sample in made]
+        return [
+            self.modality.finish(sample, options) if isinstance(self.modality, Finishes) else sample for sample in made
+        ]
 
     def __call__(
-        self, prompt: str, /, *, seeds: Sequence[int] = (0,), negative_prompt: str = "", edits: Sequence[Edit] = (), **options: Any
+        self,
+        prompt: str,
+        /,
+        *,
+        seeds: Sequence[int] = (0,),
+        negative_prompt: str = "",
+        edits: Sequence[Edit] = (),
+        **options: Any,
     ) -> list[Sample]:
         """One finished sample per seed. Raises UsageError for an option that the modality does not have or allow."""
         chosen: Any = make(self.modality.Options, options)
         plan = self.plan(prompt, seeds=seeds, negative_prompt=negative_prompt, options=chosen)
         with torch.no_grad():
             return self.decode(functools.reduce(lambda p, edit: edit(p), edits, plan).result(), chosen)
-
-
-def components(prompt: str, /) -> list[tuple[str, float]]:
-    """The parts of a prompt with their weights: ``rain AND wind:0.5 NOT a dog`` is rain 1, wind 0.5, a dog -1.
-
-    Raises UsageError for an empty part.
-    """
-    pieces = re.split(r"\s*\b(AND|NOT)\b\s*", prompt.strip())
-    signed = [("AND", pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]
-    parts = []
-    for sign, piece in signed:
-        match = re.fullmatch(r"(.*?)(?::(\d*\.?\d+))?", piece.strip(), re.DOTALL)
-        text, weight = (match[1].strip(), float(match[2] or 1)) if match else (piece, 1.0)
-        if not text:
-            raise UsageError(f"the prompt {prompt!r} has an empty part: write it as 'rain AND wind:0.5 NOT a dog'")
-        parts.append((text, weight if sign == "AND" else -weight))
-    return parts
 
 
 def _bound(model: Model, prompt: str, options: Any) -> Denoiser:
@@ -135,7 +133,7 @@ class Job:
 
     def again(self, request: Request, /) -> "Job":
         """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is not possible."""
-        _check_text(request)
+        request.validate()
         return dataclasses.replace(self, request=dataclasses.replace(self.request, prompt=request.prompt))
 
     def plan(self, seed: int, /) -> Plan:
@@ -165,14 +163,15 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
     Raises UsageError with one sentence for anything that cannot be done.
     """
     modality: Modality = registry.modalities[request.modality]()
-    _check_text(request)
-    if request.steps is not None:
-        check(request.steps, limits(request.field("steps")), name="--steps")
+    request.validate()
     options: Any = make(modality.Options, request.options)
-    chosen = _chosen(request)
     given, region, options = _edited_input(request, modality, options)
     model = load(request.model or modality.default_model, modality=request.modality, device=device, dtype=dtype)
-    guide = load(request.guide_model, modality=request.modality, device=device, dtype=dtype) if request.guide_model else None
+    guide = (
+        load(request.guide_model, modality=request.modality, device=device, dtype=dtype)
+        if request.guide_model
+        else None
+    )
     d = model.defaults
     filled = dataclasses.replace(
         request,
@@ -180,7 +179,7 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
         steps=request.steps or d.steps,
         sampler=request.sampler or d.sampler,
         schedule=request.schedule or d.schedule,
-        guidance=chosen(d.guidance),
+        guidance=_guidance_spec(request.guidance, d.guidance),
         fingerprint=model.fingerprint,
     )
     pipeline = Pipeline(
@@ -270,32 +269,14 @@ def generate(
     return [job.run(s) for s in seeds]
 
 
-def _check_text(request: Request) -> None:
-    if not request.prompt.strip():
-        raise UsageError(f'the prompt is empty: say what to make, such as multigen {request.modality} "rain on a tin roof"')
-    for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
-        if len(text) > Request.LONGEST:
-            raise UsageError(f"the {name} has {len(text)} characters: at most {Request.LONGEST} are allowed, so shorten it")
-    components(request.prompt)
-
-
-def _chosen(request: Request) -> Callable[[str], str]:
-    """The guidance to use, given the model's default: a bare number replaces the default's scale."""
-    spec = request.guidance
-    try:
-        scale = float(spec)
-    except ValueError:
-        if spec:
-            registry.guidances.configured(spec)
-        return lambda default: spec or default
-    check(scale, limits(request.field("guidance")), name="--guidance")
-
-    def rescale(default: str) -> str:
-        name, _, tail = default.partition(":")
-        others = [part for part in tail.split(",") if part and not part.startswith("scale=")]
-        return f"{name}:{','.join([f'scale={scale:g}', *others])}"
-
-    return rescale
+def _guidance_spec(spec: str, default: str) -> str:
+    """The guidance to use: a bare number replaces the scale of the model's default."""
+    scale = number(spec)
+    if scale is None:
+        return spec or default
+    name, _, tail = default.partition(":")
+    others = [part for part in tail.split(",") if part and not part.startswith("scale=")]
+    return f"{name}:{','.join([f'scale={scale:g}', *others])}"
 
 
 def _sampler(spec: str) -> Sampler:
@@ -324,35 +305,21 @@ def _guidance(request: Request) -> Guidance:
     return within(guidance, low, high)
 
 
-def span(text: str, name: str, example: str, /) -> tuple[float, float]:
-    """Two rising numbers from ``START:END``. Raises UsageError."""
-    match = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", text.strip())
-    if not match or not float(match[1]) < float(match[2]):
-        raise UsageError(f"{name} {text!r} is not START:END with START below END: type it as {name} {example}")
-    return float(match[1]), float(match[2])
-
-
 # --- editing ----------------------------------------------------------------------------------------------------------
 
 
 def _edited_input(request: Request, modality: Modality, options: Any) -> tuple[Sample | None, Region, Any]:
     """The input to edit, the region to make anew, and the options fitted to it (an input keeps its duration)."""
     if not request.init:
-        for name, value in (("--mask", request.mask), ("--extend", request.extend), ("--strength", request.strength)):
-            if value:
-                raise UsageError(f"{name} edits an input: add --init FILE")
         return None, {}, options
-    check(request.strength, limits(request.field("strength")), name="--strength", default=None)
-    if not (request.mask or request.extend or request.strength is not None):
-        raise UsageError("--init needs to know what to change: add --strength 0.6, --mask START:END or --extend SECONDS")
     given = _read(modality, Path(request.init))
     if not isinstance(modality, Timed):
-        if request.mask or request.extend:
-            raise UsageError(f"{request.modality} has no time axis: --mask and --extend are not possible, use --strength")
+        if request.mask or request.extend is not None:
+            raise UsageError(
+                f"{request.modality} has no time axis: --mask and --extend are not possible, use --strength"
+            )
         return given, {}, options
     seconds = modality.seconds(given)
-    if request.mask and request.extend:
-        raise UsageError("--mask and --extend are two edits: run one, then the other on its result")
     region: Region = {}
     total = seconds
     if request.mask:
@@ -360,8 +327,7 @@ def _edited_input(request: Request, modality: Modality, options: Any) -> tuple[S
         if stop > seconds:
             raise UsageError(f"--mask {request.mask} lies outside {request.init}, which lasts {seconds:.2f} s")
         region = {"time": (start / seconds, stop / seconds)}
-    if request.extend:
-        check(request.extend, limits(request.field("extend")), name="--extend")
+    if request.extend is not None:
         total = seconds + request.extend
         region = {"time": (seconds / total, 1.0)}
     return given, region, make(modality.Options, {**request.options, "duration": total})
@@ -397,6 +363,3 @@ def _edits(
         return modality.keep(made, given, region) if region and isinstance(modality, Keeps) else made
 
     return tuple(edits), restore
-
-
-__all__ = ["Job", "Pipeline", "components", "digest", "extend", "generate", "load", "prepare", "span"]

@@ -5,48 +5,15 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import Field, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
 
 from multigen.errors import UsageError
 from multigen.modality import Modality, Sample
-from multigen.options import option
+from multigen.request import Request
 
 TAG = "multigen"
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything that determines a sample but its seed, in plain text and numbers. Empty means the model's default."""
-
-    LONGEST: ClassVar[int] = 1000
-
-    modality: str
-    prompt: str
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    negative_prompt: str = option("", "what to steer away from")
-    model: str = option("", "a model's name (multigen list models) or a folder that multigen train wrote")
-    steps: int | None = option(None, "steps of the sampler", low=1, high=1000)
-    sampler: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list samplers)")
-    schedule: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list schedules)")
-    guidance: str = option(
-        "", "a scale (1 is off), or NAME:KEY=VALUE,... (multigen list guidance)", low=-100, high=100
-    )
-    guidance_interval: str = option("", "LOW:HIGH, the noise levels sigma between which guidance is on")
-    guide_model: str = option("", "a weaker model to steer away from (autoguidance)")
-    init: str = option("", "a file to start from, with --strength, --mask or --extend")
-    strength: float | None = option(None, "how much of --init is made anew", low=0, high=1)
-    mask: str = option("", "START:END, the seconds of --init to make anew; the rest is kept")
-    extend: float | None = option(None, "how much to add at the end of --init", unit="s", low=0.1, high=600)
-    resample: int = option(1, "times that every stretch of a --mask or --extend is resampled", low=1, high=20)
-    fingerprint: str = ""
-
-    @classmethod
-    def field(cls, name: str, /) -> "Field[Any]":
-        """The dataclass field of that name."""
-        return cls.__dataclass_fields__[name]
 
 
 def tags(request: Request, seed: int, sample: Sample, /) -> dict[str, str]:
@@ -85,12 +52,16 @@ def read_record(modality: Modality, path: Path, /) -> Record:
     """How a file was made. Raises UsageError where it does not say."""
     text = modality.read_tags(path).get(TAG)
     if text is None:
-        raise UsageError(f"{path} does not say how it was made: only files that multigen wrote without --no-metadata can be replayed")
+        raise UsageError(
+            f"{path} does not say how it was made: only files that multigen wrote without --no-metadata can be replayed"
+        )
     try:
         record = json.loads(text)
         return Record(Request(**record["request"]), record["seed"], record["sha256"], record["versions"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: its multigen metadata cannot be read ({error}): it was changed, or a newer multigen wrote it") from None
+        raise UsageError(
+            f"{path}: its multigen metadata cannot be read ({error}): it was changed, or a newer multigen wrote it"
+        ) from None
 
 
 def digest(sample: Sample, /) -> str:

@@ -42,9 +42,7 @@ def sample(sampler: Sampler, denoise: Denoiser, x: Tensor, sigmas: Sequence[floa
     return x
 
 
-def steps(
-    sampler: Sampler, denoise: Denoiser, x: Tensor, sigmas: Sequence[float], noise: Noise, /
-) -> Iterator[Step]:
+def steps(sampler: Sampler, denoise: Denoiser, x: Tensor, sigmas: Sequence[float], noise: Noise, /) -> Iterator[Step]:
     """The steps of any sampler, with `noise` handed to the ones that take it."""
     takes_noise = "noise" in inspect.signature(sampler).parameters
     return sampler(denoise, x, sigmas, **({"noise": noise} if takes_noise else {}))
@@ -64,9 +62,7 @@ def euler(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /) -> Iterator[
         yield Step(i, t, x, d)
 
 
-def ddim(
-    denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise, eta: float = 0.0
-) -> Iterator[Step]:
+def ddim(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise, eta: float = 0.0) -> Iterator[Step]:
     """DDIM (arXiv 2010.02502, eq. 12 and 16). Order 1, one evaluation a step.
 
     eta: 0 is deterministic, 1 is DDPM's posterior; `euler_ancestral` is its name at 1.
@@ -318,7 +314,9 @@ def _unipc_weights(ratios: Sequence[float], h: float, /) -> list[float]:
         moments.append(moment)
     nodes = torch.tensor(ratios, dtype=torch.float64)
     powers = torch.arange(1, len(ratios) + 1, dtype=torch.float64)
-    weights: list[float] = torch.linalg.solve(nodes ** powers[:, None], torch.tensor(moments, dtype=torch.float64)).tolist()
+    weights: list[float] = torch.linalg.solve(
+        nodes ** powers[:, None], torch.tensor(moments, dtype=torch.float64)
+    ).tolist()
     return weights
 
 

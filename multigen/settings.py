@@ -12,7 +12,9 @@ class Settings:
     samples: int = option(300_000, "samples to see in all", low=1)
     batch: int = option(16, "samples per optimizer step, over all processes", low=1)
     lr: float = option(2e-3, "peak learning rate of AdamW", low=0, high=1)
-    muon_lr: float = option(0.02, "peak learning rate of Muon, for the recipe's hidden matrices; 0 is AdamW for all", low=0, high=1)
+    muon_lr: float = option(
+        0.02, "peak learning rate of Muon, for the recipe's hidden matrices; 0 is AdamW for all", low=0, high=1
+    )
     weight_decay: float = option(0.01, "weight decay of matrices and kernels", low=0, high=1)
     beta2: float = option(0.95, "second-moment decay of AdamW", low=0, high=1)
     warmup: int = option(8_000, "samples of linear learning-rate warm-up", low=0)

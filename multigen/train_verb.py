@@ -18,12 +18,22 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     from multigen.cli import add_flags
     from multigen.settings import Settings
 
-    parser.add_argument("recipe", help=f"{', '.join(registry.recipes.names())}, or a .toml file with recipe = NAME and flags as keys")
+    parser.add_argument(
+        "recipe", help=f"{', '.join(registry.recipes.names())}, or a .toml file with recipe = NAME and flags as keys"
+    )
     parser.add_argument("--data", default=argparse.SUPPRESS, help="the dataset's folder")
     parser.add_argument("-o", "--output", default=argparse.SUPPRESS, help="the run's folder (default runs/RECIPE)")
-    parser.add_argument("--cache", default=argparse.SUPPRESS, help="where prepared data are kept (default OUTPUT/cache)")
+    parser.add_argument(
+        "--cache", default=argparse.SUPPRESS, help="where prepared data are kept (default OUTPUT/cache)"
+    )
     parser.add_argument("--warm-start", default=argparse.SUPPRESS, help="a model's name or folder to begin with")
-    parser.add_argument("--sheet-steps", type=int, default=argparse.SUPPRESS, metavar="N", help="steps of the sample sheets; 0 makes none (default 24)")
+    parser.add_argument(
+        "--sheet-steps",
+        type=int,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="steps of the sample sheets; 0 makes none (default 24)",
+    )
     add_flags(parser.add_argument_group("settings"), Settings)
     typed = vars(parser.parse_args(list(arguments)))
     typed = _from_file(Path(typed["recipe"])) | typed | _recipe_name(typed["recipe"])
@@ -50,7 +60,9 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         elif sys.stderr.isatty():
             print(f"\r{line}", end="", file=sys.stderr)
         if progress.exported is not None and typed.get("sheet_steps", 24):
-            _sheet(recipe, progress.exported, folder / "sheets" / f"{progress.samples:08d}", typed.get("sheet_steps", 24))
+            _sheet(
+                recipe, progress.exported, folder / "sheets" / f"{progress.samples:08d}", typed.get("sheet_steps", 24)
+            )
     print(folder / "model")
     return 0
 
@@ -79,7 +91,8 @@ def _recipe_name(typed: str) -> dict[str, Any]:
 def _sheet(recipe: Any, model: Path, folder: Path, steps: int) -> None:
     """One sample of each of the recipe's prompts, and all of them on one picture."""
     from multigen.pipeline import prepare
-    from multigen.provenance import Request, tags
+    from multigen.provenance import tags
+    from multigen.request import Request
 
     modality: Modality = registry.modalities[recipe.modality]()
     folder.mkdir(parents=True, exist_ok=True)

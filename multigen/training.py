@@ -225,11 +225,12 @@ def _loader(recipe: Recipe, settings: Settings, seen: int, accelerator: Any) -> 
     """Batches of this process: of every `batch` consecutive indices it takes its share."""
     share, rest = divmod(settings.batch, accelerator.num_processes)
     if rest:
-        raise UsageError(f"--batch {settings.batch} cannot be shared by {accelerator.num_processes} processes: use a multiple")
+        raise UsageError(
+            f"--batch {settings.batch} cannot be shared by {accelerator.num_processes} processes: use a multiple"
+        )
     first = accelerator.process_index * share
     indices = [
-        list(range(start + first, start + first + share))
-        for start in range(seen, settings.samples, settings.batch)
+        list(range(start + first, start + first + share)) for start in range(seen, settings.samples, settings.batch)
     ]
 
     def collate(items: Sequence[tuple[int, Tensor, Cond]]) -> tuple[list[int], Tensor, Cond]:
@@ -244,7 +245,9 @@ def _loader(recipe: Recipe, settings: Settings, seen: int, accelerator: Any) -> 
     )
 
 
-def _step(recipe: Recipe, network: nn.Module, batch: tuple[list[int], Tensor, Cond], settings: Settings, accelerator: Any) -> Tensor:
+def _step(
+    recipe: Recipe, network: nn.Module, batch: tuple[list[int], Tensor, Cond], settings: Settings, accelerator: Any
+) -> Tensor:
     indices, x0, cond = batch
     x0 = x0.to(accelerator.device)
     cond = {key: value.to(accelerator.device) for key, value in cond.items()}
@@ -254,7 +257,9 @@ def _step(recipe: Recipe, network: nn.Module, batch: tuple[list[int], Tensor, Co
     p = recipe.parameterization
     loss = velocity_loss(_predict(network, p, x, sigma, cond), x0, x, sigma, p).mean()
     if not torch.isfinite(loss):
-        raise RuntimeError(f"the loss is {float(loss)} at sample {indices[0]}: lower --lr, or resume from the last checkpoint")
+        raise RuntimeError(
+            f"the loss is {float(loss)} at sample {indices[0]}: lower --lr, or resume from the last checkpoint"
+        )
     accelerator.backward(loss)
     return loss.detach()
 
@@ -277,7 +282,12 @@ def _evaluate(
             _assign(network, average.weights)
             errors = held_out(recipe, network, settings, device=device)
             target = folder / ("model" if place == 0 else f"model-ema-{average.length:g}")
-            about = {"samples": progress.samples, "ema": average.length, "held_out": errors, "settings": asdict(settings)}
+            about = {
+                "samples": progress.samples,
+                "ema": average.length,
+                "held_out": errors,
+                "settings": asdict(settings),
+            }
             recipe.export(network, target, about=about)
             results.append((errors, target))
     finally:
@@ -315,7 +325,9 @@ def _exact(settings: Settings) -> str:
     return json.dumps({key: value for key, value in asdict(settings).items() if key not in free})
 
 
-def _save(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings, seen: int) -> None:
+def _save(
+    path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings, seen: int
+) -> None:
     from safetensors.torch import save_file
 
     temporary = path.with_suffix(".part")
@@ -323,7 +335,9 @@ def _save(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Seq
     os.replace(temporary, path)
 
 
-def _resume(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings) -> int:
+def _resume(
+    path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings
+) -> int:
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:

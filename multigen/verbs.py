@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from multigen import registry
 from multigen.errors import GenerationError, UsageError
 from multigen.modality import Modality, Sample, Shows
-from multigen.provenance import Record, Request, digest, read_record, tags
+from multigen.provenance import Record, digest, read_record, tags
+from multigen.request import Request
 
 if TYPE_CHECKING:
     from multigen.pipeline import Job
@@ -48,6 +49,8 @@ def generate(orders: Orders, /) -> int:
         Request(modality=orders.modality.name, prompt=prompt, options=dict(orders.options), **orders.fields)
         for prompt in orders.prompts
     ]
+    for request in requests:
+        request.validate()
     from multigen.pipeline import prepare
 
     first = prepare(requests[0], device=orders.device, dtype=orders.dtype)
@@ -66,7 +69,9 @@ def generate(orders: Orders, /) -> int:
                 orders.modality.write(sample, path, tags=tags(job.request, seed, sample) if orders.metadata else {})
                 made.append((path, sample))
                 seconds = time.perf_counter() - began
-                report.append({"path": str(path), "prompt": job.request.prompt, "seed": seed, "seconds": round(seconds, 3)})
+                report.append(
+                    {"path": str(path), "prompt": job.request.prompt, "seed": seed, "seconds": round(seconds, 3)}
+                )
     if orders.picture is not None and isinstance(orders.modality, Shows):
         titled = [(f"{r['prompt']} (seed {r['seed']})", sample) for r, (_, sample) in zip(report, made, strict=True)]
         orders.modality.show(titled, orders.picture)
@@ -94,7 +99,9 @@ def _sampled(job: "Job", seed: int, advance: Callable[[], None]) -> Sample:
     if state is None:
         return job.run(seed)
     if not bool(torch.isfinite(state).all()):
-        raise GenerationError(f"seed {seed} gave values that are not finite: lower --guidance or choose another --sampler")
+        raise GenerationError(
+            f"seed {seed} gave values that are not finite: lower --guidance or choose another --sampler"
+        )
     return job.finish(state)
 
 
@@ -219,7 +226,9 @@ def _describe(found: Any) -> str:
 def _replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("file", help="a file that multigen wrote")
     parser.add_argument("-o", "--output", help="where to write it again (default: nowhere, only compare)")
-    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     typed = parser.parse_args(list(arguments))
     modality, record = find_record(Path(typed.file))

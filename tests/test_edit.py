@@ -215,6 +215,15 @@ def test_edits_combine_in_any_order() -> None:
     assert len(list(edit.resample(3)(a).steps())) == 12
 
 
+def test_resampling_may_come_before_or_after_inpainting() -> None:
+    data, mask = patterns((16,)), half((16,))
+    known = data.sample(range(100, 103))
+    first, then = edit.resample(3, segment=2), edit.inpaint(known, mask)
+    assert torch.equal(
+        then(first(planned(data.denoise, (16,)))).result(), first(then(planned(data.denoise, (16,)))).result()
+    )
+
+
 # --- resampling ---------------------------------------------------------------------------------------------
 
 
@@ -308,9 +317,9 @@ def test_a_region_covers_every_cell_it_touches(region: tuple[float, float], cell
 
 
 def test_whole_cells_stay_whole_at_any_length() -> None:
-    for length in (3, 7, 10, 49, 1000):
-        for first in range(0, length, max(1, length // 7)):
-            for last in range(first + 1, length + 1, max(1, length // 5)):
+    for length in (7, 49, 100):  # 1 / 49 * 49 is below 1, 7 / 100 * 100 is above 7
+        for first in range(length):
+            for last in range(first + 1, length + 1):
                 mask = edit.region_mask((length,), {"t": 0}, {"t": (first / length, last / length)})
                 assert mask.nonzero().flatten().tolist() == list(range(first, last))
 

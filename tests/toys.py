@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,31 +18,31 @@ def gaussian(shape: Sequence[int]) -> Gaussian:
 
 
 def mixture(shape: Sequence[int]) -> GaussianMixture:
-    """Two components, so close that every sample's posterior is between them on the way down."""
+    """Two components, close enough that posteriors stay between them for most of the way down."""
     generator = torch.Generator().manual_seed(10 + len(shape))
     means, variances = (torch.rand(2, *shape, dtype=torch.float64, generator=generator) for _ in range(2))
     return GaussianMixture(torch.tensor([0.3, 0.7], dtype=torch.float64), 2 * means - 1, 0.1 + 0.3 * variances)
 
 
-def start(shape: Sequence[int], sigma: float, batch: int = 3) -> Tensor:
+def states(shape: Sequence[int], sigma: float, batch: int = 2) -> Tensor:
     """States at a high level."""
     generator = torch.Generator().manual_seed(99)
     return sigma * torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
 
 
-def uneven(n: int, high: float, low: float) -> list[float]:
+def growing(n: int, high: float, low: float) -> list[float]:
     """Levels whose steps in log sigma grow along the way."""
     return [high * (low / high) ** ((i / n) ** 1.3) for i in range(n + 1)]
 
 
 def jittered(n: int, high: float, low: float) -> list[float]:
-    """Levels whose neighbouring steps in log sigma differ by up to a factor of 3, however many there are."""
-    steps = [1 + 0.5 * math.sin(12.9898 * i) for i in range(n)]
+    """Levels whose neighbouring steps in log sigma differ by up to a factor of 2.5, however many there are."""
+    steps = [(1.5, 0.6, 0.9)[i % 3] for i in range(n)]
     return [high * (low / high) ** (sum(steps[:i]) / sum(steps)) for i in range(n + 1)]
 
 
 def toy_network(x: Tensor, noise: Tensor) -> Tensor:
-    """A smooth nonlinear function of everything in the sample and of its noise level."""
+    """A smooth nonlinear function of every element of the sample and of its noise level."""
     level = noise.view(-1, *[1] * (x.ndim - 1))
     mixed = x.roll(1, -1) + x.flatten(1).mean(1).view_as(level)
     return torch.tanh(0.7 * x - 0.4 * mixed + 0.3 * level) + 0.2 * torch.sin(x + level)
@@ -51,10 +50,6 @@ def toy_network(x: Tensor, noise: Tensor) -> Tensor:
 
 def order(steps: Sequence[int], errors: Sequence[float]) -> float:
     """The convergence order: minus the slope of log error over log steps, by least squares."""
-    u = torch.tensor([[math.log(n), 1.0] for n in steps], dtype=torch.float64)
-    slope = torch.linalg.lstsq(u, torch.tensor(errors, dtype=torch.float64).log()[:, None]).solution[0]
-    return -float(slope)
-
-
-def falls(sigmas: Sequence[float]) -> bool:
-    return all(t < s for s, t in pairwise(sigmas))
+    design = torch.tensor([[math.log(n), 1.0] for n in steps], dtype=torch.float64)
+    logs = torch.tensor(errors, dtype=torch.float64).log()[:, None]
+    return -float(torch.linalg.lstsq(design, logs).solution[0])

@@ -58,7 +58,11 @@ def loudness(wave: Tensor, sample_rate: int, /) -> float:
     samples = wave.detach().double().cpu().numpy().T
     if not np.any(samples):
         return -math.inf
-    block_size = min(_BLOCK_SECONDS, t / sample_rate)
+    block_size = _BLOCK_SECONDS
+    if t < block_size * sample_rate:
+        # Half a sample more than the clip, so that rounding cannot make the block longer or the clip shorter.
+        block_size = (t + 0.5) / sample_rate
+        samples = np.pad(samples, ((0, 1), (0, 0)))
     meter = pyloudnorm.Meter(sample_rate, filter_class="DeMan", block_size=block_size)
     return float(meter.integrated_loudness(samples))
 

@@ -62,7 +62,7 @@ Scene = Callable[[Source, np.random.Generator], tuple[Wave, str]]
 
 def caption_of(clip: Clip, rng: np.random.Generator, /) -> str:
     """One of the clip's captions: the plainest half of the time."""
-    return clip.captions[0] if rng.random() < 0.5 else clip.captions[rng.integers(len(clip.captions))]
+    return clip.captions[0] if rng.random() < 0.5 else _one_of(clip.captions, rng)
 
 
 def plain(source: Source, rng: np.random.Generator) -> tuple[Wave, str]:
@@ -84,7 +84,7 @@ def in_a_room(source: Source, rng: np.random.Generator) -> tuple[Wave, str]:
         ("in a large hall", (1.4, 2.4), (0.4, 1.2)),
         ("in a cathedral", (2.8, 4.0), (0.3, 0.8)),
     )
-    where, decay, direct = rooms[rng.integers(len(rooms))]
+    where, decay, direct = _one_of(rooms, rng)
     heard = augment.reverberate(wave, rng, decay=rng.uniform(*decay), direct=rng.uniform(*direct))
     return augment.level(heard, wave), f"{caption_of(clip, rng)} {where}"
 
@@ -138,7 +138,7 @@ def rain_on_material(source: Source, rng: np.random.Generator) -> tuple[Wave, st
     }
     name = _one_of(tuple(surfaces), rng)
     amounts = (("light rain", 8, 25), ("rain", 40, 120), ("rain", 40, 120), ("heavy rain", 200, 600))
-    amount, least, most = amounts[rng.integers(len(amounts))]
+    amount, least, most = _one_of(amounts, rng)
     rain = source.wave(source.clip(rng, labels=RAINS), rng)
     rain = augment.rain_on(MATERIALS[name], rain, rng, rate=rng.uniform(least, most))
     gain = {"light rain": -7.0, "rain": 0.0, "heavy rain": 4.0}[amount]
@@ -302,4 +302,4 @@ def _loudest_burst(wave: Wave) -> Wave:
 
 
 def _one_of(options: Sequence[T], rng: np.random.Generator) -> T:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]

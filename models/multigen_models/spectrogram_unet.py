@@ -126,7 +126,7 @@ class SpectrogramUNet(ModelMixin, ConfigMixin):
         bins: int = 384,
         patch: Sequence[int] = (8, 8),
         channels: Sequence[int] = (64, 128, 256),
-        blocks: Sequence[int] = (2, 2, 2),
+        blocks: Sequence[int] = (1, 1, 1),
         heads: Sequence[int] = (0, 2, 4),
         self_attention: Sequence[int] = (2,),
         embedding: int = 256,
@@ -178,6 +178,8 @@ class SpectrogramUNet(ModelMixin, ConfigMixin):
         bins, multiple = self.config.bins, self.frame_multiple
         if x.shape[2] != bins or x.shape[3] % multiple:
             raise ValueError(f"x is {tuple(x.shape)}; it must be (b, 1, {bins}, a multiple of {multiple})")
+        # A pooled vector of length 1 would be lost beside the noise level: entries of the order of 1 are not.
+        pooled = pooled * math.sqrt(pooled.shape[1])
         embedding = F.silu(self.noise_embedding(noise) + self.pooled_embedding(pooled))
         # Columns that no sample attends to cost time only: batches come padded to one length.
         longest = int(mask.sum(dim=1).max())

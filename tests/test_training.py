@@ -1,0 +1,145 @@
+"""Training: exact resumption after a kill, the averages, the schedule, the loss, and that it learns."""
+
+import dataclasses
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from multigen.denoise import edm, eps, flow, local, score, v, x0
+from multigen.errors import UsageError
+from multigen.optim import Muon, orthogonalised
+from multigen.training import LEVELS, Average, learning_rate, noise_levels, train, velocity_loss
+
+from toy_recipe import SETTINGS, ToyRecipe
+
+
+def finish(folder, settings=SETTINGS):
+    return list(train(ToyRecipe(), settings, folder))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, finish(folder)
+
+
+def test_a_killed_run_goes_on_exactly(uninterrupted, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "toy_recipe.py"), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if int(line) >= 480:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+    rest = finish(tmp_path)
+    assert 400 < rest[0].samples < 960
+    whole, _ = uninterrupted
+    for name in ("checkpoint.safetensors", "model/weights.safetensors", "model-ema-0.1/weights.safetensors"):
+        expected, resumed = load_file(whole / name), load_file(tmp_path / name)
+        assert expected.keys() == resumed.keys()
+        assert all(torch.equal(expected[key], resumed[key]) for key in expected), name
+
+
+def test_it_learns(uninterrupted):
+    _, steps = uninterrupted
+    evaluations = [step for step in steps if step.held_out is not None]
+    assert [step.samples for step in evaluations] == [320, 640, 960]
+    assert set(evaluations[0].held_out) == {*map(str, LEVELS), "mean"}
+    assert evaluations[-1].held_out["mean"] < 0.5 * evaluations[0].held_out["mean"]
+
+
+def test_the_log_has_a_line_for_every_step(uninterrupted):
+    folder, steps = uninterrupted
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [row["samples"] for row in rows] == [step.samples for step in steps]
+    assert rows[-1]["held_out"] == steps[-1].held_out
+    about = json.loads((folder / "model/about.json").read_text())
+    assert (about["samples"], about["ema"]) == (960, 0.05)
+
+
+def test_a_run_with_other_settings_is_refused(uninterrupted):
+    folder, _ = uninterrupted
+    with pytest.raises(UsageError, match="other settings"):
+        finish(folder, dataclasses.replace(SETTINGS, lr=1e-3))
+
+
+def test_a_run_can_be_made_longer(uninterrupted, tmp_path):
+    short = finish(tmp_path, dataclasses.replace(SETTINGS, samples=160, decay=0.0))
+    longer = finish(tmp_path, dataclasses.replace(SETTINGS, samples=320, decay=0.0))
+    assert (short[-1].samples, longer[0].samples, longer[-1].samples) == (160, 176, 320)
+
+
+def test_the_learning_rate_warms_up_stays_and_falls():
+    settings = dataclasses.replace(SETTINGS, samples=1000, warmup=100, decay=0.2)
+    assert learning_rate(50, settings) == pytest.approx(0.5)
+    assert learning_rate(100, settings) == learning_rate(800, settings) == 1
+    assert learning_rate(900, settings) == pytest.approx(1 - math.sqrt(0.5))
+    assert learning_rate(1000, settings) == 0
+
+
+@pytest.mark.parametrize("length", [0.05, 0.1, 0.2])
+def test_an_average_has_its_relative_length(length):
+    """Weights that equal the step number are averaged to the mean of the profile, and its deviation is the length."""
+    line = nn.Linear(1, 1, bias=False)
+    average = Average(line, length)
+    square = Average(line, length)
+    steps = 4000
+    for step in range(1, steps + 1):
+        nn.init.constant_(line.weight, step / steps)
+        average.update(line, step)
+        nn.init.constant_(line.weight, (step / steps) ** 2)
+        square.update(line, step)
+    mean, second = float(average.weights["weight"]), float(square.weights["weight"])
+    assert math.sqrt(second - mean**2) == pytest.approx(length, rel=0.02)
+
+
+@pytest.mark.parametrize("parameterization", [eps, v, x0, edm(0.5), flow, score, local(0.1)])
+def test_the_loss_is_that_of_the_velocity_for_every_parameterization(parameterization):
+    generator = torch.Generator().manual_seed(0)
+    clean, unit, guess = torch.randn(3, 5, 4, 3, generator=generator, dtype=torch.float64).unbind(0)
+    sigma = torch.tensor([0.05, 0.3, 1.0, 4.0, 30.0], dtype=torch.float64)
+    x = clean + sigma.view(-1, 1, 1) * unit
+    denoised = clean + 0.1 * guess
+    prediction = parameterization.from_x0(denoised, x, sigma)
+    velocity = (x - denoised) / sigma.view(-1, 1, 1) - denoised
+    expected = (velocity - (unit - clean)).square().flatten(1).mean(1)
+    torch.testing.assert_close(velocity_loss(prediction, clean, x, sigma, parameterization), expected)
+
+
+def test_noise_levels_are_logit_normal_in_time():
+    z = torch.linspace(-2, 2, 9)
+    t = noise_levels(z, mean=0.8, sd=0.9)
+    t = t / (1 + t)
+    torch.testing.assert_close(torch.logit(t), 0.8 + 0.9 * z.double(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
+def test_muon_steps_are_nearly_orthogonal(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    values = torch.linalg.svdvals(orthogonalised(matrix))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    overlap = torch.linalg.svdvals(orthogonalised(matrix) @ (left @ right).T)[: min(shape)]
+    assert overlap.min() > 0.5
+
+
+def test_muon_minimises():
+    target = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(2))
+    kernel = nn.Parameter(torch.zeros_like(target))
+    muon = Muon([kernel], lr=0.02, weight_decay=0.0)
+    for _ in range(300):
+        muon.zero_grad()
+        (kernel - target).square().sum().backward()
+        muon.step()
+    assert (kernel - target).square().mean() < 0.01 * target.square().mean()

@@ -1,0 +1,67 @@
+"""A recipe small enough to train in a test: two-dimensional data, conditioned on their sign."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from multigen.denoise import edm
+from multigen.noise import white
+from multigen.settings import Settings
+from multigen.training import train
+
+
+class Items:
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        x0 = white([index], (2,), stream=5)[0] * torch.tensor([0.2, 0.1]) + 1
+        sign = 1.0 if index % 2 else -1.0
+        return x0 * sign, {"sign": torch.tensor([sign])}
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.hidden, self.last = nn.Linear(4, 32), nn.Linear(32, 32), nn.Linear(32, 2)
+
+    def forward(self, x, noise, /, *, sign):
+        h = self.first(torch.cat([x, noise[:, None].to(x.dtype), sign], dim=1))
+        return self.last(torch.relu(self.hidden(torch.relu(h))))
+
+
+class ToyRecipe:
+    parameterization = edm(1.0)
+
+    def hidden(self, name):
+        return name.startswith("hidden")
+
+    def network(self):
+        return Network()
+
+    def items(self, split):
+        return Items(1 << 40 if split == "train" else 64)
+
+    def collate(self, items):
+        return torch.stack([x for x, _ in items]), {"sign": torch.stack([c["sign"] for _, c in items])}
+
+    def export(self, network, folder, /, *, about):
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+        (folder / "about.json").write_text(json.dumps(about))
+
+
+SETTINGS = Settings(samples=960, batch=16, warmup=64, evaluate_every=320, checkpoint_every=0.0, precision="no")
+
+if __name__ == "__main__":  # trained in a process of its own, slowly, so that it can be killed
+    for progress in train(ToyRecipe(), SETTINGS, Path(sys.argv[1])):
+        print(progress.samples, flush=True)
+        time.sleep(0.01)
