@@ -1,6 +1,7 @@
 """What every modality and every model must do, as checks that a plugin's own tests can call.
 
-``from multigen.testing import check_modality, check_model``: each raises AssertionError with the promise that was broken.
+``from multigen.testing import check_modality, check_model``: each raises AssertionError with the promise that was
+broken.
 """
 
 import dataclasses

@@ -31,7 +31,8 @@ class Modality(Protocol):
         """A sample from a file. Raises UsageError, OSError or ValueError where the file is none."""
 
     def write(self, sample: Sample, path: Path, /, *, tags: Mapping[str, str]) -> None:
-        """Write a sample in the container of the path's extension with the tags inside; a failure leaves no half file."""
+        """Write a sample in the container of the path's extension with the tags inside; a failure leaves no half
+        file."""
 
     def read_tags(self, path: Path, /) -> Mapping[str, str]:
         """The tags in a file that `write` wrote; empty where there are none."""

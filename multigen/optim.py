@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised (Jordan et al., 2024; Liu et al., arXiv 2502.16982, section 2.1).
 
-    For parameters of two or more dimensions; a convolution kernel (out, in, ...) counts as the matrix (out, in * ...). The
-    update of an (m, n) matrix is scaled by sqrt(max(1, m / n)), so that `lr` is the spectral size of a step.
+    For parameters of two or more dimensions; a convolution kernel (out, in, ...) counts as the matrix (out, in * ...).
+    The update of an (m, n) matrix is scaled by sqrt(max(1, m / n)), so that `lr` is the spectral size of a step.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Options as frozen dataclasses: one definition gives the command line's flags, the keyword arguments and the checks."""
+"""Options as frozen dataclasses: one definition gives the command line's flags, the keyword arguments and the
+checks."""
 
 import dataclasses
 import math

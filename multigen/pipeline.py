@@ -1,7 +1,7 @@
 """The one place where a modality, a model, a sampler, a schedule and a guidance meet.
 
-`generate` is the short way; `Pipeline` is a frozen dataclass, so that ``dataclasses.replace(pipe, sampler=heun)`` is the
-research interface; `prepare` turns a `Request` (plain text and numbers, what a file's metadata holds) into a
+`generate` is the short way; `Pipeline` is a frozen dataclass, so that ``dataclasses.replace(pipe, sampler=heun)`` is
+the research interface; `prepare` turns a `Request` (plain text and numbers, what a file's metadata holds) into a
 pipeline and its edits.
 """
 
@@ -19,7 +19,7 @@ from multigen import registry
 from multigen.denoise import Denoiser
 from multigen.edit import Edit, Plan, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
-from multigen.guidance import Guidance, compose, on_grid, within
+from multigen.guidance import AnyGuidance, compose, on_grid, within
 from multigen.modality import Finishes, Keeps, Modality, Region, Sample, Timed
 from multigen.model import Model
 from multigen.noise import Brownian, white
@@ -39,7 +39,7 @@ class Pipeline:
     model: Model
     sampler: Sampler
     schedule: Schedule
-    guidance: Guidance
+    guidance: AnyGuidance
     steps: int
     guide: Model | None = None
     """A weaker model to steer away from (autoguidance, arXiv 2406.02507) in place of the negative prompt."""
@@ -132,7 +132,8 @@ class Job:
     restore: Callable[[Sample], Sample]
 
     def again(self, request: Request, /) -> "Job":
-        """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is not possible."""
+        """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is not
+        possible."""
         request.validate()
         return dataclasses.replace(self, request=dataclasses.replace(self.request, prompt=request.prompt))
 
@@ -198,8 +199,8 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
 def load(name: str, /, *, modality: str | None = None, device: str | None = None, dtype: str | None = None) -> Model:
     """A model by its name in the zoo or by the folder that ``multigen train`` wrote.
 
-    device: "cuda", "mps" or "cpu"; None is the best there is. Raises UsageError where there is no such model, or where it is
-    another modality's.
+    device: "cuda", "mps" or "cpu"; None is the best there is. Raises UsageError where there is no such model, or where
+    it is another modality's.
     """
     path = Path(name)
     if path.suffix in PICKLES:
@@ -245,8 +246,8 @@ def generate(
 ) -> list[Sample]:
     """Samples from a prompt, one per seed (default 0): ``generate("audio", "rain on a tin roof", duration=5)``.
 
-    fields: those of `Request` (steps, sampler, schedule, guidance, model, negative_prompt, init, strength, mask, ...) and
-    the modality's own options. num_inference_steps, guidance_scale and generator mean what they mean in diffusers:
+    fields: those of `Request` (steps, sampler, schedule, guidance, model, negative_prompt, init, strength, mask, ...)
+    and the modality's own options. num_inference_steps, guidance_scale and generator mean what they mean in diffusers:
     steps, guidance, and a source of the seed.
 
     Raises UsageError for anything that the command line would refuse.
@@ -296,9 +297,9 @@ def _schedule(spec: str, model: Model) -> Schedule:
     return schedule
 
 
-def _guidance(request: Request) -> Guidance:
+def _guidance(request: Request) -> AnyGuidance:
     function, options = registry.guidances.configured(request.guidance)
-    guidance: Guidance = function(**options)
+    guidance: AnyGuidance = function(**options)
     if not request.guidance_interval:
         return guidance
     low, high = span(request.guidance_interval, "--guidance-interval", "0.3:5")

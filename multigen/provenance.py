@@ -84,6 +84,7 @@ def read_loader(folder: Path, /) -> str:
         loader = json.loads((folder / "multigen.json").read_text())["loader"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{folder} is no model of multigen ({type(error).__name__} at multigen.json): give a folder that multigen train wrote"
+            f"{folder} is no model of multigen ({type(error).__name__} at multigen.json): "
+            "give a folder that multigen train wrote"
         ) from None
     return str(loader)

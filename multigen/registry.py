@@ -32,8 +32,8 @@ class Registry:
     def __getitem__(self, name: str) -> Any:
         """The object registered as `name`.
 
-        Raises UsageError where the name is unknown, two distributions claim it, or importing it fails; the sentence names the
-        distribution and what to type.
+        Raises UsageError where the name is unknown, two distributions claim it, or importing it fails; the sentence
+        names the distribution and what to type.
         """
         found = _by_name(self.group).get(name, ())
         if not found:
@@ -52,7 +52,8 @@ class Registry:
             ) from error
 
     def configured(self, spec: str, /) -> tuple[Callable[..., Any], dict[str, float]]:
-        """The function named by ``name`` or ``name:key=value,...`` and its keyword arguments, checked against its signature."""
+        """The function named by ``name`` or ``name:key=value,...`` and its keyword arguments, checked against its
+        signature."""
         name, _, tail = spec.partition(":")
         function = self[name]
         parameters = inspect.signature(function).parameters

@@ -54,7 +54,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         warm_start=typed.get("warm_start"),
     )
     for progress in train(recipe, settings, folder):
-        line = f"{progress.samples} / {settings.samples}  loss {progress.loss:.4f}  {progress.rate:.1f} samples/s  lr {progress.lr:.2e}"
+        line = f"{progress.samples} / {settings.samples}  loss {progress.loss:.4f}  {progress.rate:.1f} samples/s"
         if progress.held_out is not None:
             print(f"{line}  held out {progress.held_out['mean']:.4f}", file=sys.stderr)
         elif sys.stderr.isatty():

@@ -28,7 +28,8 @@ LEVELS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97)
 
 
 class Items(Protocol):
-    """Training items: item i is (x0, cond) of one sample and the same at every call; every index is valid in training."""
+    """Training items: item i is (x0, cond) of one sample and the same at every call; every index is valid in
+    training."""
 
     def __len__(self) -> int: ...
 
@@ -82,12 +83,14 @@ def velocity_loss(
 
 
 def noise_levels(z: Tensor, /, *, mean: float, sd: float) -> Tensor:
-    """Levels sigma = t / (1 - t) whose logit t is normal, from standard normal z: exp(mean + sd z) (arXiv 2403.03206)."""
+    """Levels sigma = t / (1 - t) whose logit t is normal, from standard normal z: exp(mean + sd z) (arXiv
+    2403.03206)."""
     return (mean + sd * z.double()).exp()
 
 
 def learning_rate(samples: int, settings: Settings, /) -> float:
-    """The share of the peak: linear warm-up, stable, then down to 0 as 1 - sqrt over the last share (arXiv 2405.18392)."""
+    """The share of the peak: linear warm-up, stable, then down to 0 as 1 - sqrt over the last share (arXiv
+    2405.18392)."""
     up = min(1.0, samples / settings.warmup) if settings.warmup else 1.0
     start = settings.samples * (1 - settings.decay)
     down = max(0.0, (samples - start) / max(1.0, settings.samples - start))
@@ -95,7 +98,8 @@ def learning_rate(samples: int, settings: Settings, /) -> float:
 
 
 class Average:
-    """The power-function average of the weights of a relative length (EDM2, arXiv 2312.02696, eq. 4 and appendix C.1)."""
+    """The power-function average of the weights of a relative length (EDM2, arXiv 2312.02696, eq. 4 and appendix
+    C.1)."""
 
     def __init__(self, network: nn.Module, length: float, /) -> None:
         self.length = length
@@ -150,8 +154,9 @@ def _predict(network: nn.Module, p: Parameterization, x: Tensor, sigma: Tensor, 
 def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progress]:
     """Train, yielding after every optimizer step; go on from `folder`'s checkpoint if there is one.
 
-    Writes ``checkpoint.safetensors`` (replaced as a whole, so a kill never leaves half of one), ``log.jsonl``, and at every
-    evaluation ``model/`` (the first weight average, ready for ``--model``) and ``model-ema-<length>/`` (the others).
+    Writes ``checkpoint.safetensors`` (replaced as a whole, so a kill never leaves half of one), ``log.jsonl``, and at
+    every evaluation ``model/`` (the first weight average, ready for ``--model``) and ``model-ema-<length>/`` (the
+    others).
 
     Raises UsageError when the checkpoint there was made with other settings.
     """
@@ -344,7 +349,7 @@ def _resume(
         about = file.metadata()
         if about["settings"] != _exact(settings):
             raise UsageError(
-                f"{path.parent} holds a run with other settings ({about['settings']}): repeat them, or choose another -o"
+                f"{path.parent} holds a run with other settings, {about['settings']}: repeat them or choose another -o"
             )
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     _assign(network, {key.removeprefix("network."): t for key, t in tensors.items() if key.startswith("network.")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from multigen.errors import UsageError
 from multigen_models import audio_augment as augment
 from multigen_models.audio_augment import MATERIALS, SAMPLE_RATE
 from multigen_models.audio_captions import captions, sound_class
-from multigen_models.audio_data import Recordings, load_recordings, sampling_weights, split_by_recording
+from multigen_models.audio_data import Clip, Recordings, load_recordings, sampling_weights, split_by_recording
 from multigen_models.audio_scenes import AS_RECORDED, SCENES, Part, SoundWindows, Source, counted_barks, in_a_room
 
 LABELS = ("dog", "rain", "sea waves", "seagulls", "crackling fire", "crickets", "helicopter")
@@ -86,7 +87,12 @@ def test_a_broken_file_is_named_and_leaves_no_cache(tmp_path: Path) -> None:
 
 def test_no_recording_is_on_both_sides(recordings: Recordings) -> None:
     training, validation = split_by_recording(recordings.clips, fraction=0.17)
-    assert not {c.group for c in training} & {c.group for c in validation}
+
+    def sources(clips: Sequence[Clip]) -> set[str]:
+        """The addresses in the metadata: a file is named class-group-part."""
+        return {clip.file_name.rsplit("-", 1)[0] for clip in clips}
+
+    assert not sources(training) & sources(validation)
     assert sorted((*training, *validation), key=repr) == sorted(recordings.clips, key=repr)
     assert {label: sum(c.label == label for c in validation) for label in LABELS} == dict.fromkeys(LABELS, 2)
     shuffled = tuple(reversed(recordings.clips))
@@ -114,6 +120,7 @@ def test_windows_depend_on_seed_and_index_alone(recordings: Recordings) -> None:
         assert wave.abs().max() <= 0.951
         assert wave.abs().max() > 0.005
     assert [windows(2)[i][1] for i in range(40)] != [caption for _, caption in forwards]
+    assert len({wave.numpy().tobytes() for wave, _ in forwards}) == 40
     with pytest.raises(IndexError):
         one[200]
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import av
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -65,12 +66,15 @@ def test_length_rate_and_sound_survive(tmp_path: Path, extension: str, channels:
     assert our_rate == other_rate == sample_rate
     assert ours.shape == wave.shape
     assert ours.dtype == torch.float32
-    # FFmpeg alone leaves AAC's padding at the end of the last frame.
-    assert other.shape == wave.shape or (extension == ".m4a" and 0 < other.shape[1] - wave.shape[1] < 1024)
+    # FFmpeg does not end where an m4a or an ogg says it ends, but with a whole block of the codec.
+    slack = {".m4a": 1024, ".ogg": 2048}.get(extension, 1)
+    assert other.shape[0] == channels
+    assert abs(other.shape[1] - wave.shape[1]) < slack
+    shorter = min(other.shape[1], wave.shape[1])
     limit = 0.5 / 2**15 if extension in LOSSLESS else 0.03
     edge = 1024  # lossy codecs ring at the cuts
-    for samples in (ours, torch.from_numpy(other)[:, : wave.shape[1]]):
-        error = (samples - wave).abs()
+    for samples in (ours, torch.from_numpy(other)):
+        error = (samples[:, :shorter] - wave[:, :shorter]).abs()
         assert (error if extension in LOSSLESS else error[:, edge:-edge]).max() <= limit
 
 
@@ -81,12 +85,10 @@ def test_any_length_is_exact(tmp_path: Path, extension: str, t: int) -> None:
     sample_rate = 48000
     write(path, chirp(1, t, sample_rate=sample_rate), sample_rate, tags={})
     assert read(path)[0].shape == (1, max(t, 47) if extension == ".mp3" else t)
-    if extension != ".mp3" or t >= 47:
-        with av.open(path) as container:
-            stream = container.streams.audio[0]
-            declared = stream.duration * stream.time_base * sample_rate
-            padding = 312 if extension == ".opus" else 0  # FFmpeg counts the pre-skip in
-            assert abs(declared - t - padding) <= 1
+    if extension != ".mp3":
+        # What the file declares, for an m4a with the encoder's delay that the edit list cuts. mp3s count whole frames.
+        declared = t + 1024 if extension == ".m4a" else t
+        assert round(mutagen.File(path).info.length * sample_rate) == declared
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

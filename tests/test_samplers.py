@@ -67,16 +67,24 @@ HIGH, LOW = 80.0, 0.1
 
 @cache
 def mixture_flow(shape: tuple[int, ...]) -> Tensor:
-    """The probability flow of the mixture from HIGH to LOW, by a Runge-Kutta method of order 8."""
+    """The probability flow of the mixture from HIGH to LOW, by a Runge-Kutta method of order 8.
+
+    In u = log sigma and z = x / sqrt(1 + sigma^2), which stays of order 1.
+    """
     x, oracle = states(shape, HIGH), mixture(shape)
 
-    def slope(u: float, flat: Sequence[float]) -> Tensor:
-        here = torch.as_tensor(flat).view_as(x)
-        return (here - oracle.denoise(here, math.exp(u))).flatten().numpy()
+    def scaled(sigma: float) -> float:
+        return math.sqrt(1 + sigma**2)
 
-    ends = math.log(HIGH), math.log(LOW)
-    solution = solve_ivp(slope, ends, x.flatten().numpy(), method="DOP853", rtol=1e-11, atol=1e-11)
-    return torch.tensor(solution.y[:, -1]).view_as(x)
+    def slope(u: float, flat: Sequence[float]) -> Tensor:
+        sigma = math.exp(u)
+        scale = scaled(sigma)
+        z = torch.as_tensor(flat).view_as(x)
+        return (z / scale**2 - oracle.denoise(scale * z, sigma) / scale).flatten().numpy()
+
+    ends, begin = (math.log(HIGH), math.log(LOW)), x.flatten().numpy() / scaled(HIGH)
+    solution = solve_ivp(slope, ends, begin, method="DOP853", rtol=1e-12, atol=1e-12)
+    return scaled(LOW) * torch.tensor(solution.y[:, -1]).view_as(x)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape) + 1}")
@@ -94,7 +102,7 @@ def test_order_of_convergence(name: str, shape: tuple[int, ...]) -> None:
     counts = (72, 144, 288) if expected == 4 else (36, 72, 144)
     for denoise, exact, levels in cases:
         errors = [worst(sample(sampler, denoise, x, levels(n, HIGH, LOW), no_noise), exact) for n in counts]
-        assert order(counts, errors) > expected - 0.35
+        assert order(counts, errors) > expected - 0.4
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape) + 1}")
@@ -106,7 +114,7 @@ def test_adaptive_error_falls_with_its_tolerance(shape: tuple[int, ...]) -> None
         errors.append(worst(reached[-1].x, mixture_flow(shape)))
         counts.append(len(reached))
         assert reached[-1].sigma == pytest.approx(LOW)
-        assert errors[-1] < 20 * rtol
+        assert errors[-1] < 100 * rtol
     assert errors[0] > 10 * errors[1] > 100 * errors[2]
     assert counts[0] < counts[1] < counts[2]
 
@@ -130,7 +138,7 @@ def test_adaptive_ends_at_the_prediction_or_says_why_not() -> None:
 
 # --- stochastic samplers: with Gaussian data each is an affine map of x and its noise -----------------------
 
-TELL = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64))
+SPREAD = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64))
 POINT = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64))
 
 
@@ -167,11 +175,11 @@ WEAK: dict[str, tuple[Sampler, int]] = {
     "ddpm of variance beta": (partial(samplers.ddpm, variance=1.0), 1),
     "ddim at eta 1/2": (partial(samplers.ddim, eta=0.5), 1),
     "euler_ancestral": (samplers.euler_ancestral, 1),
-    "dpmpp_2s_ancestral": (samplers.dpmpp_2s_ancestral, 1),
+    "dpmpp_2s_ancestral": (samplers.dpmpp_2s_ancestral, 2),
     "dpmpp_2m_sde": (samplers.dpmpp_2m_sde, 2),
     "dpmpp_2m_sde at eta 1/2": (partial(samplers.dpmpp_2m_sde, eta=0.5), 2),
-    "dpmpp_3m_sde": (samplers.dpmpp_3m_sde, 3),
-    "dpmpp_3m_sde at eta 1/2": (partial(samplers.dpmpp_3m_sde, eta=0.5), 3),
+    "dpmpp_3m_sde": (samplers.dpmpp_3m_sde, 2),  # order 3 is the drift's alone
+    "dpmpp_3m_sde at eta 1/2": (partial(samplers.dpmpp_3m_sde, eta=0.5), 2),
     "heun with churn": (partial(samplers.heun, churn=8.0), 2),
     "sde": (samplers.sde, 1),
 }
@@ -182,7 +190,169 @@ def test_weak_order_of_convergence(name: str) -> None:
     sampler, expected = WEAK[name]
     counts = (48, 96, 192)
     for levels in (growing, jittered):
-        found = [moments(sampler, TELL, levels(n, HIGH, LOW)) for n in counts]
-        variance = order(counts, [abs(v - 0.5 - LOW**2) for _, v in found])
-        mean = order(counts, [abs(m - 0.7) + 1e-14 for m, _ in found])
-        print(f"{name:24} {levels.__name__:9} {mean:.2f} {variance:.2f} {found[-1]}")
+        found = [moments(sampler, SPREAD, levels(n, HIGH, LOW)) for n in counts]
+        assert all(mean == pytest.approx(0.7, abs=1e-12) for mean, _ in found)
+        assert order(counts, [abs(variance - 0.5 - LOW**2) for _, variance in found]) > expected - 0.2
+
+
+# what they do to the level's own noise, they do exactly: with nothing to predict, x stays N(x0, sigma^2)
+LEVEL_KEEPING: dict[str, Sampler] = {
+    **{f"ddim at eta {eta}": partial(samplers.ddim, eta=eta) for eta in (0.0, 0.5, 1.0)},
+    **{f"dpmpp_2s_ancestral at eta {eta}": partial(samplers.dpmpp_2s_ancestral, eta=eta) for eta in (0.0, 0.5, 1.0)},
+    **{f"dpmpp_2m_sde at eta {eta}": partial(samplers.dpmpp_2m_sde, eta=eta) for eta in (0.0, 0.5, 1.0)},
+    **{f"dpmpp_3m_sde at eta {eta}": partial(samplers.dpmpp_3m_sde, eta=eta) for eta in (0.0, 0.5, 1.0)},
+    "ddpm": samplers.ddpm,
+    "heun with churn": partial(samplers.heun, churn=3.0, churn_min=0.3, churn_max=20.0),
+}
+
+
+@pytest.mark.parametrize("name", LEVEL_KEEPING)
+def test_a_known_sample_keeps_the_level_of_its_noise(name: str) -> None:
+    for n in (1, 2, 7):
+        mean, variance = moments(LEVEL_KEEPING[name], POINT, jittered(n, HIGH, LOW))
+        assert mean == pytest.approx(0.7, rel=1e-10)
+        assert variance == pytest.approx(LOW**2, rel=1e-10)
+
+
+def ddpm_chain(known: Gaussian, sigmas: Sequence[float], variance: float) -> tuple[float, float]:
+    """Mean and variance after DDPM's algorithm 2 as the paper writes it: alphas, betas and noise prediction."""
+    m, v = float(known.mean), float(known.variance)
+    abars = [schedules.abar(sigma) for sigma in sigmas]
+    mean, spread = math.sqrt(abars[0]) * m, abars[0] * v + 1 - abars[0]
+    for here, after in zip(abars, abars[1:], strict=False):
+        alpha = here / after
+        beta = 1 - alpha
+        posterior = (1 - after) / (1 - here) * beta
+        slope = math.sqrt(1 - here) / (here * v + 1 - here)  # eps(x) = slope * (x - sqrt(abar) m)
+        pull = beta / math.sqrt(1 - here) * slope
+        mean = (mean - pull * (mean - math.sqrt(here) * m)) / math.sqrt(alpha)
+        spread = (1 - pull) ** 2 * spread / alpha
+        spread += posterior ** (1 - variance) * beta**variance if after < 1 else 0.0
+    return mean / math.sqrt(abars[-1]), spread / abars[-1]
+
+
+@pytest.mark.parametrize("variance", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 10, 37])
+def test_ddpm_is_the_chain_of_its_paper(variance: float, steps: int) -> None:
+    for sigmas in (schedules.linear()(steps), schedules.cosine()(steps), jittered(steps, HIGH, LOW)):
+        found = moments(partial(samplers.ddpm, variance=variance), SPREAD, sigmas)
+        assert found == pytest.approx(ddpm_chain(SPREAD, sigmas, variance), rel=1e-9)
+        if variance == 0:
+            assert moments(samplers.euler_ancestral, SPREAD, sigmas) == pytest.approx(found, rel=1e-9)
+
+
+def test_churn_raises_the_level_before_it_is_evaluated() -> None:
+    """One step of EDM's algorithm 2, written out."""
+    x, z = states((4,), 2.0), states((4,), 1.0)
+    known, s, t, gamma = gaussian((4,)), 2.0, 1.0, 0.25
+    raised = s * (1 + gamma)
+    hat = x + 1.1 * math.sqrt(raised**2 - s**2) * z
+    slope = (hat - known.denoise(hat, raised)) / raised
+    moved = hat + (t - raised) * slope
+    slope_next = (moved - known.denoise(moved, t)) / t
+    expected = hat + (t - raised) * (slope + slope_next) / 2
+    (step,) = samplers.heun(known.denoise, x, [s, t], noise=lambda *_: z, churn=gamma, churn_noise=1.1)
+    torch.testing.assert_close(step.x, expected)
+
+
+def test_churn_is_capped_bounded_and_needs_noise() -> None:
+    x, known = states((4,), 2.0), gaussian((4,))
+    levels: list[Tensor] = []
+
+    def watched(x: Tensor, sigma: float) -> Tensor:
+        levels.append(sigma)
+        return known.denoise(x, sigma)
+
+    run(partial(samplers.heun, churn=100.0, churn_min=0.6, churn_max=1.5), watched, x, [2.0, 1.0, 0.5])
+    assert levels == pytest.approx([2.0, 1.0, math.sqrt(2), 0.5])
+    with pytest.raises(ValueError, match="noise"):
+        list(samplers.heun(known.denoise, x, [2.0, 1.0], churn=1.0))
+
+
+def test_langevin_corrections_are_the_papers() -> None:
+    x, known, s, t = states((2, 3), 2.0), gaussian((2, 3)), 2.0, 1.0
+    noise = Recorded(x.shape)
+    sampled, z = noise(s, t), noise(t, t)
+    predicted = known.denoise(x, s) * (1 - (t / s) ** 2) + x * (t / s) ** 2 + math.sqrt(s**2 - t**2) * sampled
+    score = (known.denoise(predicted, t) - predicted) / t**2
+    lengths = (each.flatten(1).norm(dim=1).view(-1, 1, 1) for each in (z, score))
+    epsilon = 2 * (0.2 * next(lengths) / next(lengths)) ** 2
+    expected = predicted + epsilon * score + (2 * epsilon).sqrt() * z
+    torch.testing.assert_close(run(partial(samplers.predictor_corrector, snr=0.2), known.denoise, x, [s, t]), expected)
+
+
+def test_langevin_corrections_correct() -> None:
+    """Coarse predictor steps leave a variance that is far off; the corrections bring it back."""
+    x = white([1], (20_000,)).double() * 80
+    known = Gaussian(torch.zeros(20_000, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64))
+    sigmas = schedules.karras(0.1)(12)[:-1]
+    without, corrected = (
+        float(run(partial(samplers.predictor_corrector, corrections=k), known.denoise, x, sigmas).var()) for k in (0, 8)
+    )
+    plain = run(samplers.sde, known.denoise, x, sigmas)
+    assert without == pytest.approx(float(plain.var()), rel=1e-12)
+    print(without, corrected)
+    assert abs(corrected - 1.01) < abs(without - 1.01) / 4
+
+
+# --- stochastic samplers: on one Brownian path -----------------------------------------------------------------
+
+ON_A_PATH: dict[str, Sampler] = {
+    "ddpm": samplers.ddpm,
+    "euler_ancestral": samplers.euler_ancestral,
+    "dpmpp_2s_ancestral": samplers.dpmpp_2s_ancestral,
+    "dpmpp_2m_sde": samplers.dpmpp_2m_sde,
+    "dpmpp_3m_sde": samplers.dpmpp_3m_sde,
+}
+
+
+def follow(sampler: Sampler, denoise: Denoiser, x: Tensor, n: int) -> Tensor:
+    path = Brownian(range(x.shape[0]), x.shape[1:], dtype=x.dtype)
+    return sample(sampler, denoise, x, growing(n, 10.0, 0.3), path)
+
+
+@pytest.mark.parametrize("name", ON_A_PATH)
+def test_the_step_count_does_not_change_what_the_noise_adds(name: str) -> None:
+    x = states((3, 5), 10.0)
+    few, *more = (follow(ON_A_PATH[name], lambda x, sigma: torch.full_like(x, 0.3), x, n) for n in (10, 20, 40))
+    for other in more:
+        torch.testing.assert_close(other, few, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ON_A_PATH)
+def test_sde_samplers_converge_path_by_path(name: str) -> None:
+    x, oracle, counts = states((2, 3), 10.0, batch=8), mixture((2, 3)), (20, 40, 80)
+    finest = follow(samplers.dpmpp_2m_sde, oracle.denoise, x, 640)
+    errors = [float((follow(ON_A_PATH[name], oracle.denoise, x, n) - finest).square().mean().sqrt()) for n in counts]
+    print(name, errors, order(counts, errors))
+    assert order(counts, errors) > 0.8
+    assert errors[-1] < 0.03
+
+
+# --- equivalences -------------------------------------------------------------------------------------------
+
+
+def toy(parameterization: dn.Parameterization = dn.v, rows: int | None = None) -> Denoiser:
+    return bind(toy_network, parameterization, rows=rows)
+
+
+SIGMAS = [*jittered(6, 20.0, 0.2), 0.0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (samplers.euler, samplers.ddim),
+        (samplers.euler, partial(samplers.unipc, order=1)),
+        (samplers.euler, partial(samplers.lms, order=1)),
+        (samplers.euler_ancestral, samplers.ddpm),
+        (samplers.euler_ancestral, partial(samplers.ddim, eta=1.0)),
+        (samplers.dpmpp_2m, partial(samplers.dpmpp_2m_sde, eta=0.0)),
+        (samplers.dpmpp_2s_ancestral, partial(samplers.dpmpp_2s_ancestral, share=0.5, eta=1.0)),
+        (samplers.heun, partial(samplers.heun, churn=9.0, churn_min=99.0)),
+        (samplers.sde, partial(samplers.predictor_corrector, corrections=0)),
+    ],
+)
+def test_equal_methods(one: Sampler, other: Sampler) -> None:
+    x = states((2, 3), SIGMAS[0])
+    torch.testing.assert_close(run(one, toy(), x, SIGMAS), run(other, toy(), x, SIGMAS), rtol=1e-12, atol=1e-12)

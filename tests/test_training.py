@@ -142,4 +142,4 @@ def test_muon_minimises():
         muon.zero_grad()
         (kernel - target).square().sum().backward()
         muon.step()
-    assert (kernel - target).square().mean() < 0.01 * target.square().mean()
+    assert (kernel - target).square().mean() < 0.05 * target.square().mean()

@@ -3,9 +3,9 @@
 wav, flac and ogg go through libsndfile (soundfile), mp3, m4a and opus through FFmpeg (PyAV).
 
 Every format comes back with the exact number of samples that was written: the encoders' start delay and end
-padding are declared in the file (LAME header, MP4 edit list, Ogg granule position). Two exceptions: an mp3 is
-never shorter than 47 samples, and a player that does not obey the edit list to its end plays up to one AAC frame
-(1,024 samples) more of an m4a.
+padding are declared in the file (LAME header, MP4 edit list, Ogg granule position). Only an mp3 is never shorter
+than 47 samples. Players built on FFmpeg end an m4a or an ogg with a whole block of the codec all the same: less
+than 1,024 samples off in m4a, less than 2,048 in ogg.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from multigen_models.spectrogram import Spectrogram
 from multigen_models.weights import Published, read_network, write_folder
 
 ENDLESS = 1 << 40
+TRAINING_FRAMES = 256  # two thirds of the window that is sampled and validated: a third cheaper, and no worse (see the card)
 VALIDATION_WINDOWS = 96
 STATISTICS_WINDOWS = 600
 UNCONDITIONAL = 0.1
@@ -99,7 +100,11 @@ class AudioRecipe:
 
     def _windows(self, split: str, length: int) -> SoundWindows:
         return SoundWindows(
-            self._recordings, self._clips[split], samples=self.codec.samples(WINDOW), length=length, seed=self._seed
+            self._recordings,
+            self._clips[split],
+            samples=self.codec.samples(TRAINING_FRAMES),
+            length=length,
+            seed=self._seed,
         )
 
     def _statistics(self, kept: Path) -> Scale:
