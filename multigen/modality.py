@@ -46,6 +46,14 @@ class Finishes(Protocol):
 
 
 @runtime_checkable
+class Checks(Protocol):
+    """A modality that knows before anything is made whether a file can hold it."""
+
+    def check(self, path: Path, options: Any, /) -> None:
+        """Raise UsageError where a sample with these options cannot be written to the path."""
+
+
+@runtime_checkable
 class Keeps(Protocol):
     """A modality that can put the untouched part of an input back exactly after an edit."""
 

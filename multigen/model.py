@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -50,6 +50,14 @@ class Model(Protocol):
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
         """A state (*shape) as a sample."""
+
+
+@runtime_checkable
+class Padded(Protocol):
+    """A model whose state can be larger than the sample in it."""
+
+    def extent(self, options: Any, /) -> Mapping[str, int]:
+        """How many cells of the named axes the sample covers, from the first; axes that are left out are covered."""
 
 
 class Loader(Protocol):

@@ -26,6 +26,7 @@ class Limits:
     low: float = -math.inf
     high: float = math.inf
     choices: tuple[Any, ...] = ()
+    unset: str = "none"
 
     def describe(self, default: object, /) -> str:
         """The help text with unit, range and default."""
@@ -36,7 +37,7 @@ class Limits:
             notes.append(f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
         if self.choices:
             notes.append("one of " + ", ".join(str(c) for c in self.choices))
-        notes.append(f"default {default}" if default not in (None, "", ()) else "default none")
+        notes.append(f"default {default}" if default not in (None, "", ()) else f"default {self.unset}")
         return f"{self.help} ({'; '.join(notes)})"
 
 
@@ -49,9 +50,13 @@ def option(
     low: float = -math.inf,
     high: float = math.inf,
     choices: tuple[Any, ...] = (),
+    unset: str = "none",
 ) -> Any:
-    """A dataclass field with its help text, unit and range. The default is not checked against them."""
-    return dataclasses.field(default=default, metadata={"limits": Limits(help, unit, low, high, choices)})
+    """A dataclass field with its help text, unit and range. The default is not checked against them.
+
+    unset: what an empty default (None, "") stands for, in the help.
+    """
+    return dataclasses.field(default=default, metadata={"limits": Limits(help, unit, low, high, choices, unset)})
 
 
 def limits(field: "Field[Any]", /) -> Limits:

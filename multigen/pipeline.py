@@ -21,7 +21,7 @@ from multigen.edit import Edit, Plan, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, compose, on_grid, within
 from multigen.modality import Finishes, Keeps, Modality, Region, Sample, Timed
-from multigen.model import Model
+from multigen.model import Model, Padded
 from multigen.noise import Brownian, white
 from multigen.options import make
 from multigen.request import Request, components, number, span
@@ -353,7 +353,7 @@ def _edits(
         known = model.encode(given, options)
     edits: list[Edit] = []
     if region:
-        mask = region_mask(tuple(known.shape), model.axes, region)
+        mask = region_mask(tuple(known.shape), model.axes, _on_state(region, model, options))
         edits.append(inpaint(known, mask))
         if request.resample > 1:
             edits.append(resample(request.resample))
@@ -364,3 +364,14 @@ def _edits(
         return modality.keep(made, given, region) if region and isinstance(modality, Keeps) else made
 
     return tuple(edits), restore
+
+
+def _on_state(region: Region, model: Model, options: Any) -> Region:
+    """A region of the sample as one of the state; what reaches the sample's end reaches the state's."""
+    covered = model.extent(options) if isinstance(model, Padded) else {}
+    shape = model.shape(options)
+
+    def fitted(axis: str, edge: float) -> float:
+        return edge if edge == 1 or axis not in covered else edge * covered[axis] / shape[model.axes[axis]]
+
+    return {axis: (fitted(axis, start), fitted(axis, stop)) for axis, (start, stop) in region.items()}

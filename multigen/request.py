@@ -10,6 +10,9 @@ from multigen.errors import UsageError
 from multigen.options import Limits, check, flag, limits, option
 
 
+MODELS_OWN = "the model's own"
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything that determines a sample but its seed, in plain text and numbers. Empty means the model's default."""
@@ -20,11 +23,15 @@ class Request:
     prompt: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     negative_prompt: str = option("", "what to steer away from")
-    model: str = option("", "a model's name (multigen list models) or a folder that multigen train wrote")
-    steps: int | None = option(None, "steps of the sampler", low=1, high=1000)
-    sampler: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list samplers)")
-    schedule: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list schedules)")
-    guidance: str = option("", "a scale from -100 to 100 (1 is off), or NAME:KEY=VALUE,... (multigen list guidance)")
+    model: str = option(
+        "", "a model's name (multigen list models) or a folder that multigen train wrote", unset="the modality's own"
+    )
+    steps: int | None = option(None, "steps of the sampler", low=1, high=1000, unset=MODELS_OWN)
+    sampler: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list samplers)", unset=MODELS_OWN)
+    schedule: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list schedules)", unset=MODELS_OWN)
+    guidance: str = option(
+        "", "a scale from -100 to 100 (1 is off), or NAME:KEY=VALUE,... (multigen list guidance)", unset=MODELS_OWN
+    )
     guidance_interval: str = option("", "LOW:HIGH, the noise levels sigma between which guidance is on")
     guide_model: str = option("", "a weaker model to steer away from (autoguidance)")
     init: str = option("", "a file to start from, with --strength, --mask or --extend")

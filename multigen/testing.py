@@ -54,7 +54,8 @@ class Gaussian:
 
     def _total(self, sigma: Sigma) -> Tensor:
         """The variance of every element at level sigma: (1 or b, *shape)."""
-        level = torch.as_tensor(sigma).to(self.mean).view(-1, *[1] * self.mean.ndim)
+        level = torch.as_tensor(sigma, dtype=self.mean.dtype, device=self.mean.device)
+        level = level.view(-1, *[1] * self.mean.ndim)
         return self.variance.expand(self.mean.shape) + level**2
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from multigen import registry
 from multigen.errors import GenerationError, UsageError
-from multigen.modality import Modality, Sample, Shows
+from multigen.modality import Checks, Modality, Sample, Shows
+from multigen.options import make
 from multigen.provenance import Record, digest, read_record, tags
 from multigen.request import Request
 
@@ -51,6 +52,8 @@ def generate(orders: Orders, /) -> int:
     ]
     for request in requests:
         request.validate()
+    if isinstance(orders.modality, Checks):
+        orders.modality.check(paths[0], make(orders.modality.Options, orders.options))
     from multigen.pipeline import prepare
 
     first = prepare(requests[0], device=orders.device, dtype=orders.dtype)

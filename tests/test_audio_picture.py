@@ -62,6 +62,8 @@ def test_channels_of_opposite_sign_do_not_cancel() -> None:
     stereo, _ = picture._level(torch.cat([tone(1000), -tone(1000)]))
     mono, _ = picture._level(tone(1000))
     assert np.abs(stereo - mono).max() < 1e-3
+    one_of_two, _ = picture._level(torch.cat([tone(1000), torch.zeros(1, RATE)]))
+    assert mono.max() - one_of_two.max() == pytest.approx(10 * math.log10(2), abs=1e-3)
 
 
 def test_minutes_are_pooled_into_the_columns_of_the_picture() -> None:

@@ -106,7 +106,7 @@ def test_editing_an_input_of_96_khz_and_8_channels(capsys, flags):
         from scipy.signal import resample_poly
 
         expected = resample_poly(old.mean(1), 1, 4)[: len(kept)]
-        assert np.corrcoef(kept, expected)[0, 1] > 0.99
+        assert np.corrcoef(kept, expected)[0, 1] > 0.97  # the two resamplers differ near half the rate
 
 
 def test_a_loop_has_no_seam(capsys):
@@ -152,6 +152,7 @@ BAD = [
     (["audio", "rain", "--guidance", "nan"], "-100 to 100"),
     (["audio", "rain", "--guidance-interval", "5:1"], "START:END"),
     (["audio", "rain", "--sample-rate", "7"], "8000"),
+    (["audio", "rain", "--sample-rate", "192000", "-o", "x.mp3"], "192000"),
     (["audio", "rain", "--mask", "1:2"], "add --init"),
     (["audio", "rain", "--strength", "0.5"], "add --init"),
     (["audio", "rain", "--init", "missing.wav", "--strength", "0.5"], "missing.wav"),

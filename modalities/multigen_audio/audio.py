@@ -12,6 +12,7 @@ from multigen.options import option
 
 FADE_SECONDS = 0.005
 SEAM_SECONDS = 0.03
+USUAL_RATE = 24_000
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,12 @@ class AudioOptions:
     """The flags of ``multigen audio`` beside the shared ones."""
 
     duration: float = option(5.0, "length", unit="s", low=0.5, high=600)
-    sample_rate: int = option(0, "samples per second of the file; 0 is the model's own", unit="Hz", low=0, high=192_000)
-    loudness: float = option(-23.0, "integrated loudness to aim at (EBU R 128); peaks are never clipped", unit="LUFS", low=-60, high=-5)
+    sample_rate: int = option(
+        0, "samples per second of the file; 0 is the model's own", unit="Hz", low=8000, high=192_000
+    )
+    loudness: float = option(
+        -23.0, "integrated loudness to aim at (EBU R 128); peaks are never clipped", unit="LUFS", low=-60, high=-5
+    )
     loop: bool = option(False, "make the end join the start without a seam")
 
 
@@ -45,6 +50,11 @@ class Audio:
 
         write(path, sample["wave"], sample["sample_rate"], tags=tags)
 
+    def check(self, path: Path, options: AudioOptions, /) -> None:
+        from multigen_audio.files import check_writable
+
+        check_writable(path, channels=1, sample_rate=options.sample_rate or USUAL_RATE)
+
     def read_tags(self, path: Path, /) -> Mapping[str, str]:
         from multigen_audio.tags import read_tags
 
@@ -61,11 +71,10 @@ class Audio:
         """
         from multigen_audio.signal import crossfade_loop, fade, normalise, resample
 
-        wave, rate = sample["wave"], sample["sample_rate"]
+        rate = options.sample_rate or sample["sample_rate"]
+        wave = resample(sample["wave"], sample["sample_rate"], rate)
         beyond = wave.shape[-1] - round(options.duration * rate)
         wave = crossfade_loop(wave, beyond) if options.loop else fade(wave, rate, seconds=FADE_SECONDS)
-        if options.sample_rate and options.sample_rate != rate:
-            wave, rate = resample(wave, rate, options.sample_rate), options.sample_rate
         return {"wave": normalise(wave, rate, target=options.loudness), "sample_rate": rate}
 
     def keep(self, made: Sample, given: Sample, region: Region, /) -> Sample:
@@ -90,7 +99,11 @@ class Audio:
         if stop < t:
             share[stop - seam : stop] = ramp.flip(0)
         kept = share == 0
-        gain = (old[:, kept].square().mean() / wave[:, kept].square().mean().clamp(min=1e-10)).sqrt() if kept.any() else 1.0
+        gain = (
+            (old[:, kept].square().mean() / wave[:, kept].square().mean().clamp(min=1e-10)).sqrt()
+            if kept.any()
+            else 1.0
+        )
         quarter = share * torch.pi / 2
         mixed = quarter.sin() * gain * wave + quarter.cos() * old
         return {"wave": mixed / max(1.0, float(mixed.abs().max())), "sample_rate": rate}

@@ -147,8 +147,6 @@ def _decode_soundfile(file: Any) -> tuple[np.ndarray, int]:
     try:
         with soundfile.SoundFile(file) as source:
             wave = source.read(dtype="float32", always_2d=True)
-            if len(wave) < source.frames:
-                raise _DecodeError(f"it ends after {len(wave)} of {source.frames} samples")
             return wave.T, source.samplerate
     except soundfile.LibsndfileError as error:
         raise _DecodeError(error.error_string.rstrip(".")) from error
@@ -159,7 +157,7 @@ def _decode_av(file: Any) -> tuple[np.ndarray, int]:
     import numpy as np
 
     try:
-        # To FFmpeg a playlist is audio too, and opens whatever files and addresses it names.
+        # To FFmpeg a list of files is audio too, and opens what it names.
         options = {"format_whitelist": "mp3,mov,ogg,aac,flac,wav"}
         with av.open(file, options=options, metadata_errors="replace") as container:
             if not container.streams.audio:

@@ -20,6 +20,7 @@ from multigen_models.weights import ZOO, Published, fingerprint, read_about, rea
 SPECKLE = 0.1
 """Variance of standardised log magnitude around its envelope: the skip of `multigen.denoise.local`."""
 WINDOW = 384
+SHORTEST = 256
 OVERLAP = 96
 LOOP_FRAMES = 24
 TOKENS = 64
@@ -89,8 +90,13 @@ class AudioSmall:
         return cls(network, Spectrogram(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
-        frames = self.codec.frames(round(options.duration * self.codec.sample_rate))
-        return (1, self.codec.bins, frames if options.loop else max(WINDOW, frames))
+        frames = self.extent(options)["time"]
+        multiple = self.network.frame_multiple
+        padded = max(SHORTEST, -(-frames // multiple) * multiple)
+        return (1, self.codec.bins, frames if options.loop else padded)
+
+    def extent(self, options: Any, /) -> Mapping[str, int]:
+        return {"time": self.codec.frames(round(options.duration * self.codec.sample_rate))}
 
     def condition(self, prompts: Sequence[str], /) -> Cond:
         rows = [embed(prompt) for prompt in prompts]

@@ -1,0 +1,202 @@
+"""Speed of the command, the core and training, each beside a peer: ``python benchmarks/speed.py [NAME ...]``.
+
+Every pair is timed in turn, A B A B, and the ratio is the median of the pairs' ratios.
+"""
+
+import functools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from multigen import samplers, schedules
+from multigen.noise import white
+from multigen.optim import optimizers
+from multigen.pipeline import Job, load, prepare
+from multigen.request import Request
+
+PROMPT = "rain on a tin roof"
+
+
+def seconds(work: Callable[[], object], /) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def pairs(ours: Callable[[], object], peer: Callable[[], object], /, *, runs: int = 5) -> tuple[float, float, float]:
+    """Median seconds of both and the median ratio ours / peer, after one warm-up of each."""
+    ours(), peer()
+    times = [(seconds(ours), seconds(peer)) for _ in range(runs)]
+    a, b = zip(*times, strict=True)
+    return statistics.median(a), statistics.median(b), statistics.median(x / y for x, y in times)
+
+
+def row(name: str, *cells: str) -> None:
+    print("| " + " | ".join([name, *cells]) + " |", flush=True)
+
+
+def cold() -> None:
+    """Whole processes: the help, and a 5-second clip at the default steps."""
+
+    def command(*words: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-m", "multigen", *words], check=True, capture_output=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for name, words in {
+            "multigen --help": ["--help"],
+            "multigen audio --help": ["audio", "--help"],
+            "a 5 s clip, cold process": ["audio", PROMPT, "-o", "x.wav"],
+        }.items():
+            work = command(*words)
+            work()
+            row(name, f"{statistics.median(seconds(work) for _ in range(5)):.2f} s", "", "")
+
+
+def overhead() -> None:
+    """A step of the sampler without its network: the whole loop less the time inside the network."""
+    job = prepare(Request("audio", PROMPT))
+    model = job.pipeline.model
+    inside = 0.0
+    network = model.network
+
+    def timed(*args: object, **cond: object) -> object:
+        nonlocal inside
+        began = time.perf_counter()
+        result = network(*args, **cond)
+        inside += time.perf_counter() - began
+        return result
+
+    object.__setattr__(model, "network", _Standing(timed, network))
+    for name in ("dpmpp_2m", "dpmpp_2m_sde", "unipc"):
+        pipe = functools.partial(_loop, job, getattr(samplers, name))
+        pipe()
+        shares = []
+        for _ in range(3):
+            inside = 0.0
+            whole = seconds(pipe)
+            shares.append((whole - inside) / whole)
+        row(f"share of a step outside the network, {name}", f"{100 * statistics.median(shares):.2f} %", "", "")
+    object.__setattr__(model, "network", network)
+
+
+class _Standing:
+    """A network that is called through a timer and otherwise itself."""
+
+    def __init__(self, call: Callable[..., object], network: object) -> None:
+        self._call, self._network = call, network
+
+    def __call__(self, *args: object, **cond: object) -> object:
+        return self._call(*args, **cond)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._network, name)
+
+
+def _loop(job: Job, sampler: samplers.Sampler) -> None:
+    plan = replace(job.plan(0), sampler=sampler)
+    with torch.no_grad():
+        plan.result()
+
+
+def loop() -> None:
+    """Our sampling loop and diffusers', with the same network, windows, guidance, levels and steps."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    job = prepare(Request("audio", PROMPT, options={"duration": 2.0}))
+    model, d = job.pipeline.model, job.pipeline.model.defaults
+    levels = torch.tensor(schedules.karras(d.sigma_min, d.sigma_max)(d.steps)[:-1])
+    wanted, unwanted = (model.denoiser(model.condition([text]), job.options) for text in (PROMPT, ""))
+    shape = model.shape(job.options)
+
+    @torch.no_grad()
+    def theirs() -> torch.Tensor:
+        scheduler = DPMSolverMultistepScheduler(
+            algorithm_type="dpmsolver++", prediction_type="sample", use_karras_sigmas=False, final_sigmas_type="zero"
+        )
+        scheduler.set_timesteps(d.steps)
+        scheduler.sigmas = torch.cat([levels, torch.zeros(1)])
+        x = white([0], shape) * levels[0] / (1 + levels[0] ** 2).sqrt()
+        for sigma, t in zip(levels.tolist(), scheduler.timesteps, strict=True):
+            at = x * (1 + sigma**2) ** 0.5
+            plain = unwanted(at, sigma)
+            guided = plain + 3 * (wanted(at, sigma) - plain)
+            x = scheduler.step(guided, t, x).prev_sample
+        return x
+
+    ours, peer, ratio = pairs(functools.partial(_loop, job, samplers.dpmpp_2m), theirs, runs=5)
+    row("sampling loop, 2 s clip", f"{ours:.2f} s", f"diffusers DPMSolverMultistep {peer:.2f} s", f"{ratio:.3f}")
+
+
+def training() -> None:
+    """Samples a second of a bf16 training step with AdamW: our network and a UNet2DConditionModel of like FLOPs."""
+    from diffusers import UNet2DConditionModel
+
+    ours = load("audio-small", modality="audio").network.train().requires_grad_(True)
+    peer = UNet2DConditionModel(
+        sample_size=(48, 32),
+        in_channels=64,
+        out_channels=64,
+        block_out_channels=(32, 64, 128),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=384,
+        attention_head_dim=32,
+        norm_num_groups=8,
+    ).to(memory_format=torch.channels_last)
+    b = 8
+    x, folded = torch.randn(b, 1, 384, 256), torch.randn(b, 64, 48, 32).to(memory_format=torch.channels_last)
+    text, mask, pooled = torch.randn(b, 64, 384), torch.ones(b, 64, dtype=torch.bool), torch.randn(b, 384)
+    noise = torch.randn(b)
+
+    def run_ours() -> torch.Tensor:
+        return ours(x, noise, text=text, mask=mask, pooled=pooled)
+
+    def run_peer() -> torch.Tensor:
+        return peer(folded, noise, encoder_hidden_states=text).sample
+
+    def step(run: Callable[[], torch.Tensor], network: torch.nn.Module) -> Callable[[], None]:
+        (adam,) = optimizers(network, lambda _: False, lr=1e-4, muon_lr=0, weight_decay=0.01, beta2=0.95)
+
+        def work() -> None:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = run().float().square().mean()
+            loss.backward()
+            adam.step()
+            adam.zero_grad()
+
+        return work
+
+    work = []
+    for run in (run_ours, run_peer):
+        with FlopCounterMode(display=False) as counter:
+            run()
+        work.append(counter.get_total_flops() / b / 1e9)
+    mine, theirs, ratio = pairs(step(run_ours, ours), step(run_peer, peer), runs=7)
+    per_flop = (b / mine * work[0]) / (b / theirs * work[1])
+    row(
+        "training, samples/s (GFLOP forward)",
+        f"{b / mine:.1f} ({work[0]:.2f})",
+        f"UNet2DConditionModel {b / theirs:.1f} ({work[1]:.2f})",
+        f"{1 / ratio:.2f}, per FLOP {per_flop:.2f}",
+    )
+
+
+MEASURED = {"cold": cold, "overhead": overhead, "loop": loop, "training": training}
+
+if __name__ == "__main__":
+    os.chdir(Path(tempfile.gettempdir()))
+    row("measured", "multigen", "peer", "ratio")
+    row("---", "---", "---", "---")
+    for name in sys.argv[1:] or MEASURED:
+        MEASURED[name]()
