@@ -39,7 +39,7 @@ class Brownian:
     increments of W. Their linear part is therefore the same for every step count, not only in the limit.
 
     The path is a virtual Brownian tree (Li et al., arXiv 2001.01328, algorithm 3) over log sigma in +-14, of 2^depth
-    leaves; two levels inside one leaf (0.7 % apart in sigma at the default depth) have independent bridges.
+    leaves. A step inside one leaf (0.04 % of sigma at the default depth) gets fresh noise: a leaf holds one draw only.
     Levels outside are clamped to the range. ``noise(sigma, sigma)`` draws from a separate stream of fresh noise.
     """
 
@@ -54,7 +54,7 @@ class Brownian:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        depth: int = 12,
+        depth: int = 16,
     ) -> None:
         self._seeds, self._shape, self._depth = tuple(seeds), tuple(shape), depth
         self._device, self._dtype = device, dtype
@@ -67,9 +67,9 @@ class Brownian:
             self._draws += 1
             return self._to_device(self._normal(self._FRESH + self._draws))
         late, early = (self._clamp(s) for s in sorted((sigma, sigma_next)))
-        span = _tau(late) - _tau(early)
-        if span == 0:  # both levels beyond the same end of the range
+        if self._leaf(late) == self._leaf(early):
             return self(sigma, sigma)
+        span = _tau(late) - _tau(early)
         difference = self._value(late) - self._value(early)
         return self._to_device(difference / math.sqrt(span))
 
@@ -78,6 +78,9 @@ class Brownian:
 
     def _clamp(self, sigma: float) -> float:
         return min(max(math.log(sigma) if sigma > 0 else -math.inf, -self._RANGE), self._RANGE)
+
+    def _leaf(self, log_sigma: float) -> int:
+        return int((log_sigma + self._RANGE) / (2 * self._RANGE) * 2**self._depth)
 
     def _normal(self, stream: int) -> Tensor:
         return white(self._seeds, self._shape, stream=stream)

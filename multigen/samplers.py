@@ -275,7 +275,7 @@ def unipc(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, order: in
         raise ValueError(f"unipc needs an order from 1 to 4, not {order}")
     history: list[tuple[float, Tensor]] = []  # (sigma, prediction), latest first
     left: Tensor | None = None  # the corrected state at history[0]
-    lower_from = len(sigmas) - 1 if sigmas[-1] == 0 else math.inf
+    lower_from = len(sigmas) - 1 if 0 in sigmas else math.inf
     for i, (s, t) in enumerate(pairwise(sigmas)):
         d = denoise(x, s)
         if left is not None:
@@ -377,6 +377,8 @@ def adaptive(
     Wanner, Solving ODEs I, II.4) and so does not depend on its batch; `Step.sigma` is the highest level of the batch.
     `most` bounds the number of steps tried; RuntimeError beyond.
     """
+    if len(sigmas) < 2:
+        return
     low = min(level for level in sigmas if level > 0)
     shape = (-1, *[1] * (x.ndim - 1))
     at = torch.full((x.shape[0],), math.log(sigmas[0]), dtype=torch.float64, device="cpu")

@@ -43,6 +43,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         raise UsageError(f"--data {typed['data']} is no folder: give the one with metadata.csv and the files it names")
     folder = Path(typed.get("output", f"runs/{typed['recipe']}"))
     chosen = {field.name: typed[field.name] for field in dataclasses.fields(Settings) if field.name in typed}
+    from tqdm import tqdm
+
     from multigen.training import train
 
     factory = registry.recipes[typed["recipe"]]
@@ -53,16 +55,15 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         seed=settings.seed,
         warm_start=typed.get("warm_start"),
     )
-    for progress in train(recipe, settings, folder):
-        line = f"{progress.samples} / {settings.samples}  loss {progress.loss:.4f}  {progress.rate:.1f} samples/s"
-        if progress.held_out is not None:
-            print(f"{line}  held out {progress.held_out['mean']:.4f}", file=sys.stderr)
-        elif sys.stderr.isatty():
-            print(f"\r{line}", end="", file=sys.stderr)
-        if progress.exported is not None and typed.get("sheet_steps", 24):
-            _sheet(
-                recipe, progress.exported, folder / "sheets" / f"{progress.samples:08d}", typed.get("sheet_steps", 24)
-            )
+    sheet_steps = typed.get("sheet_steps", 24)
+    with tqdm(total=settings.samples, unit="sample", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        for progress in train(recipe, settings, folder):
+            bar.update(progress.samples - bar.n)
+            bar.set_postfix(loss=f"{progress.loss:.4f}")
+            if progress.held_out is not None:
+                bar.write(f"{progress.samples} samples: held out {progress.held_out['mean']:.4f}", file=sys.stderr)
+            if progress.exported is not None and sheet_steps:
+                _sheet(recipe, progress.exported, folder / "sheets" / f"{progress.samples:08d}", sheet_steps)
     print(folder / "model")
     return 0
 

@@ -95,7 +95,9 @@ def test_a_spectrogram_is_drawn(capsys):
 )
 def test_editing_an_input_of_96_khz_and_8_channels(capsys, flags):
     given = wav("in.wav", seconds=0.8, rate=96_000, channels=8)
-    code, _, err = run(capsys, "audio", "rain", "--init", given, *flags, "-o", "out.wav", "--steps", "2", "--guidance", "1")
+    code, _, err = run(
+        capsys, "audio", "rain", "--init", given, *flags, "-o", "out.wav", "--steps", "2", "--guidance", "1"
+    )
     assert code == 0, err
     made, rate = soundfile.read("out.wav")
     assert rate == 24_000
@@ -290,8 +292,12 @@ def test_a_plugin_that_raises_at_import_names_its_distribution(tmp_path):
     site = tmp_path / "site"
     (site / "broken_plugin-1.0.dist-info").mkdir(parents=True)
     (site / "broken_plugin.py").write_text("raise RuntimeError('no luck')")
-    (site / "broken_plugin-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
-    (site / "broken_plugin-1.0.dist-info" / "entry_points.txt").write_text("[multigen.modalities]\nsmell = broken_plugin:Smell\n")
+    (site / "broken_plugin-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n"
+    )
+    (site / "broken_plugin-1.0.dist-info" / "entry_points.txt").write_text(
+        "[multigen.modalities]\nsmell = broken_plugin:Smell\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
     def call(*words):

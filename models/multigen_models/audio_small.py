@@ -1,6 +1,7 @@
 """The embedded audio model: a U-Net on log-magnitude spectrograms, 24 kHz, any duration."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +131,9 @@ class AudioSmall:
             repeats = -(-LOOP_FRAMES // x.shape[-1])
             x = torch.cat([x, x.repeat(1, 1, repeats)[..., :LOOP_FRAMES]], dim=-1)
             length += LOOP_FRAMES * self.codec.hop
-        wave = self.codec.synthesise(self.scale.undo(x.float().cpu()), length=length)
+        # No wave in [-1, 1] is louder than the window's sum, sqrt(gamma).
+        logmag = self.scale.undo(x.float().cpu()).clamp(max=math.log(self.codec.gamma) / 2)
+        wave = self.codec.synthesise(logmag, length=length)
         return {"wave": wave, "sample_rate": self.codec.sample_rate}
 
 

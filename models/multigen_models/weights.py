@@ -64,8 +64,7 @@ def read_network(kind: Any, folder: Path, /, *, dtype: str = "float32") -> Any:
 
 def fingerprint(folder: Path, /) -> str:
     """The first 16 hexadecimal digits of the sha256 of the weights."""
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
 
 
 def write_folder(folder: Path, network: Any, about: Mapping[str, Any], /) -> None:

@@ -1,0 +1,212 @@
+"""Measures of generated samples against real ones, for any modality: they see features, distances and scores alone.
+
+Every measure that rests on a sample comes with an interval, and kernel distances with the floor that real samples
+reach against real samples. Features are (n, d); all is computed in float64.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Kernel: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(n, d) and (m, d) to (n, m)."""
+
+KAD_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+# --- intervals --------------------------------------------------------------------------------------------------------
+
+
+def bootstrap(
+    statistic: Callable[..., float], /, *clusters: Tensor, repeats: int = 1000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Percentile bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+
+    Whole clusters are drawn with replacement: samples that were cut from one recording are not independent.
+
+    statistic: takes one (n,) float64 tensor for each set of samples, how many times each sample was drawn, and returns
+    a number; NaN where a draw leaves it undefined, which is left out.
+    clusters: one (n,) integer tensor for each independent set, naming each sample's cluster; `torch.arange(n)` where
+    every sample stands alone.
+
+    Returns the statistic of the samples as they are, and the quantiles (1 - level) / 2 and (1 + level) / 2.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    members = [torch.unique(names, return_inverse=True)[1] for names in clusters]
+    drawn = []
+    for _ in range(repeats):
+        counts = []
+        for member in members:
+            n = int(member.max()) + 1
+            draws = torch.randint(n, (n,), generator=generator).bincount(minlength=n)
+            counts.append(draws[member].double())
+        drawn.append(statistic(*counts))
+    value = statistic(*(torch.ones(len(names), dtype=torch.float64) for names in clusters))
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.tensor(drawn, dtype=torch.float64).nanquantile(ends).tolist()
+    return Interval(value, low, high)
+
+
+def wilson(successes: float, n: float, /, *, level: float = 0.95) -> Interval:
+    """Share of successes in `n` >= 1 independent trials, with the score interval of Wilson (1927).
+
+    It is the set of shares p with |successes / n - p| <= z sqrt(p (1 - p) / n): never empty, never beyond [0, 1].
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+# --- kernel distances -------------------------------------------------------------------------------------------------
+
+
+def distances(x: Tensor, y: Tensor, /) -> Tensor:
+    """Euclidean, (n, d) and (m, d) to (n, m), from differences: the distance of a row to itself is exactly 0."""
+    return torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def median_distance(x: Tensor, /) -> float:
+    """The median distance between two rows of (n, d), n >= 2: the usual bandwidth of a Gaussian kernel."""
+    return float(torch.pdist(x.double()).quantile(0.5))
+
+
+def gaussian(bandwidth: float, /) -> Kernel:
+    """k(x, y) = exp(-|x - y|^2 / (2 bandwidth^2)), which is 1 on the diagonal; characteristic."""
+    return lambda x, y: torch.exp(distances(x, y).square() / (-2 * bandwidth**2))
+
+
+def mmd2(x: Tensor, y: Tensor, kernel: Kernel, /) -> Callable[..., float]:
+    """Squared maximum mean discrepancy, unbiased (Gretton et al., JMLR 13:723, 2012, eq. 3), ready for `bootstrap`.
+
+    Its expectation is 0 where x (n, d) and y (m, d), n, m >= 2, come from one distribution: it can be negative.
+
+    Returns a function of how often each row of x (n,) and of y (m,) counts, by default once. Pairs of a row with
+    itself never count, or resampling with replacement would raise the estimate by about (1 - mean k) (1/n + 1/m).
+    """
+    if min(len(x), len(y)) < 2:
+        raise ValueError(f"mmd2 of {len(x)} and {len(y)} samples: both sides need at least 2")
+    xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
+
+    def estimate(u: Tensor | None = None, v: Tensor | None = None, /) -> float:
+        u = torch.ones(len(xx), dtype=xx.dtype) if u is None else u
+        v = torch.ones(len(yy), dtype=yy.dtype) if v is None else v
+        return float(_pairs(xx, u) + _pairs(yy, v) - 2 * (u @ xy @ v) / (u.sum() * v.sum()))
+
+    return estimate
+
+
+def _pairs(k: Tensor, u: Tensor) -> Tensor:
+    """The mean of k (n, n) over pairs of different rows, a pair counted u_i u_j times."""
+    return (u @ k @ u - u.square() @ k.diagonal()) / (u.sum().square() - u.square().sum())
+
+
+def kad(
+    reference: Tensor,
+    generated: Tensor,
+    /,
+    *,
+    bandwidth: float | None = None,
+    clusters: Tensor | None = None,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Kernel distance in the convention of KAD (arXiv 2502.15602): 100 times the unbiased MMD^2, Gaussian kernel.
+
+    0 is no difference; 200 is the most that two sets can differ by, points that lie apart. Kernel distances of other
+    features, bandwidths or scales are other numbers.
+
+    reference: (n, d); generated: (m, d). bandwidth: by default the median distance within the reference.
+    clusters: (n,) of the reference, see `bootstrap`, which makes the interval. Near 0 the interval is too wide rather
+    than too narrow (the statistic is degenerate there): compare with `kad_floor` instead.
+    """
+    width = median_distance(reference) if bandwidth is None else bandwidth
+    estimate = mmd2(reference, generated, gaussian(width))
+    names = torch.arange(len(reference)) if clusters is None else clusters
+    alone = torch.arange(len(generated))
+    return bootstrap(lambda u, v: KAD_SCALE * estimate(u, v), names, alone, repeats=repeats, seed=seed)
+
+
+def kad_floor(
+    real: Tensor,
+    /,
+    *,
+    bandwidth: float | None = None,
+    clusters: Tensor | None = None,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """What `kad` reads between real samples: the mean, 2.5 % and 97.5 % quantiles over random halves of `real` (n, d).
+
+    A cluster stays in one half. A generated set of about n / 2 samples whose `kad` lies within the interval cannot be
+    told from real ones by it. bandwidth: by default the median distance within `real`.
+    """
+    width = median_distance(real) if bandwidth is None else bandwidth
+    k = gaussian(width)(real, real)
+    _, member = torch.unique(torch.arange(len(real)) if clusters is None else clusters, return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    values = []
+    for _ in range(repeats):
+        place = torch.randperm(int(member.max()) + 1, generator=generator)
+        half = (place < (len(place) + 1) // 2)[member].to(k)
+        cross = half @ k @ (1 - half) / (half.sum() * (1 - half).sum())
+        values.append(KAD_SCALE * float(_pairs(k, half) + _pairs(k, 1 - half) - 2 * cross))
+    spread = torch.tensor(values, dtype=torch.float64)
+    low, high = spread.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Interval(float(spread.nanmean()), low, high)
+
+
+# --- memorisation -----------------------------------------------------------------------------------------------------
+
+
+def nearest_distance(x: Tensor, training: Tensor, /, *, own: Tensor | None = None) -> Tensor:
+    """Distance of each row of x (n, d) to the nearest row of training (m, d): (n,).
+
+    own: (n, m) bool, pairs that do not count: with it training samples, each without what it was cut from, serve as
+    samples that were held out.
+    """
+    between = distances(x, training)
+    return (between if own is None else between.masked_fill(own, math.inf)).amin(1)
+
+
+def nearest_ratio(generated: Tensor, held_out: Tensor, /, *, quantile: float = 0.5) -> float:
+    """A quantile of the generated samples' nearest-training distances (n,) over the held-out real samples' (m,).
+
+    1 where generated samples are as far from the training set as new real ones, 0 for copies. A low quantile finds a
+    few copies among many originals that the median does not see. It does not see bad samples: those lie far away.
+    """
+    return float(generated.double().quantile(quantile) / held_out.double().quantile(quantile))
+
+
+# --- retrieval --------------------------------------------------------------------------------------------------------
+
+
+def ranks(scores: Tensor, target: Tensor, /) -> Tensor:
+    """The place, from 1, of each row's target among the candidates by falling score: (n, m) and (n,) to (n,) int64.
+
+    Ties count against the target: equal scores for all candidates are the last place. A NaN is an error.
+    """
+    if scores.isnan().any():
+        raise ValueError("scores hold NaN: they cannot be ranked")
+    wanted = scores.gather(1, target[:, None])
+    return (scores >= wanted).sum(1)
+
+
+def recall(places: Tensor, k: int, /) -> float:
+    """R@k: the share of `ranks` (n,) that are k or better; chance is k / m among m candidates."""
+    return float((places <= k).double().mean())

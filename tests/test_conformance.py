@@ -1,0 +1,94 @@
+"""Every registered modality and model meets the public conformance checks; broken ones do not."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from multigen import registry
+from multigen.noise import white
+from multigen.options import make
+from multigen.testing import check_modality, check_model
+
+PROMPTS = ("rain on a tin roof", "a dog barking")
+
+
+def example(name):
+    if name == "audio":
+        return {"wave": (0.1 * white([0], (1, 24_000)))[0].clamp(-1, 1), "sample_rate": 24_000}
+    raise AssertionError(f"add an example sample of {name} here")
+
+
+@pytest.mark.parametrize("name", registry.modalities.names())
+def test_every_modality(name):
+    check_modality(registry.modalities[name](), example(name))
+
+
+@pytest.mark.parametrize("name", registry.models.names())
+@pytest.mark.parametrize("options", [{"duration": 1.0}, {"duration": 4.0}, {"duration": 1.0, "loop": True}])
+def test_every_model(name, options):
+    model = registry.models[name]()
+    modality = registry.modalities[model.modality]()
+    check_model(model, make(modality.Options, options), example(model.modality), prompts=PROMPTS)
+
+
+def test_a_modality_that_forgets_its_tags_fails():
+    audio = registry.modalities["audio"]()
+
+    class Forgets:
+        name, extensions, default_model, Options = "audio", (".wav",), "audio-small", audio.Options
+        read = staticmethod(audio.read)
+
+        def write(self, sample, path, /, *, tags):
+            audio.write(sample, path, tags={})
+
+        def read_tags(self, path, /):
+            return audio.read_tags(path)
+
+    with pytest.raises(Exception, match="does not say how it was made"):
+        check_modality(Forgets(), example("audio"))
+
+
+def test_a_model_whose_samples_depend_on_their_batch_fails():
+    model = registry.models["audio-small"]()
+    modality = registry.modalities["audio"]()
+
+    @dataclasses.dataclass(frozen=True)
+    class Leaks:
+        inner: object
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def denoiser(self, cond, options, /):
+            denoise = self.inner.denoiser(cond, options)
+            return lambda x, sigma, /: denoise(x, sigma) + 0.1 * x.mean()
+
+    with pytest.raises(AssertionError, match="batch"):
+        check_model(Leaks(model), make(modality.Options, {"duration": 1.0}), example("audio"), prompts=PROMPTS)
+
+
+def test_a_model_with_the_wrong_scale_fails():
+    model = registry.models["audio-small"]()
+    modality = registry.modalities["audio"]()
+
+    @dataclasses.dataclass(frozen=True)
+    class Shrinks:
+        inner: object
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def denoiser(self, cond, options, /):
+            denoise = self.inner.denoiser(cond, options)
+            return lambda x, sigma, /: 0.8 * denoise(x, sigma)
+
+    with pytest.raises(AssertionError, match="identity"):
+        check_model(Shrinks(model), make(modality.Options, {"duration": 1.0}), example("audio"), prompts=PROMPTS)
+
+
+def test_conditions_are_rows_of_their_own():
+    model = registry.models["audio-small"]()
+    together = model.condition([*PROMPTS, ""])
+    for i, prompt in enumerate([*PROMPTS, ""]):
+        assert all(torch.equal(value[0], together[key][i]) for key, value in model.condition([prompt]).items())
