@@ -147,7 +147,8 @@ def bind(
 def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
     """What every denoiser says about the same x, in one batched forward pass where they share a network."""
     first = denoisers[0]
-    if not isinstance(first, Bound) or not all(_joinable(first, d) for d in denoisers[1:]):
+    joinable = isinstance(first, Bound) and first.rows is None and all(_joinable(first, d) for d in denoisers[1:])
+    if not (isinstance(first, Bound) and joinable):
         return [_forward(d, x, sigma) if isinstance(d, Bound) else d(x, sigma) for d in denoisers]
     bound = [d for d in denoisers if isinstance(d, Bound)]
     k, b = len(bound), x.shape[0]

@@ -32,6 +32,7 @@ def log_snr(sigma: float, /) -> float:
 
 def karras(sigma_min: float = 0.02, sigma_max: float = 80.0, *, rho: float = 7.0) -> Schedule:
     """Levels evenly spaced in sigma^(1 / rho) (arXiv 2206.00364, eq. 5)."""
+    _check_rho(rho)
     return _between(sigma_min, sigma_max, lambda s: s ** (1 / rho), lambda u: u**rho)
 
 
@@ -42,8 +43,9 @@ def exponential(sigma_min: float = 0.02, sigma_max: float = 80.0) -> Schedule:
 
 def polyexponential(sigma_min: float = 0.02, sigma_max: float = 80.0, *, rho: float = 1.0) -> Schedule:
     """Levels whose log sigma falls as (1 - u)^rho, u in [0, 1]; rho 1 is `exponential`, above 1 dwells at low noise."""
-    low, high = math.log(sigma_min), math.log(sigma_max)
     _check_range(sigma_min, sigma_max)
+    _check_rho(rho)
+    low, high = math.log(sigma_min), math.log(sigma_max)
     return lambda n: [*(math.exp(low + (high - low) * (1 - u) ** rho) for u in _grid(n)), 0.0]
 
 
@@ -70,6 +72,8 @@ def linear(beta_min: float = 1e-4, beta_max: float = 0.02, *, timesteps: int = 1
 
 def scaled_linear(beta_min: float = 0.00085, beta_max: float = 0.012, *, timesteps: int = 1000) -> Schedule:
     """Betas evenly spaced in their square root, of latent diffusion (arXiv 2112.10752)."""
+    if beta_min < 0:
+        raise ValueError(f"betas must be in (0, 1), not from {beta_min}")
     roots = (_lerp(math.sqrt(beta_min), math.sqrt(beta_max), i, timesteps) for i in range(timesteps))
     return _respaced(_cumulated([root**2 for root in roots]))
 
@@ -87,6 +91,9 @@ def cosine(*, timesteps: int = 1000, offset: float = 0.008, beta_clip: float = 0
 def sigmoid(*, timesteps: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Schedule:
     """abar(t) falls as a sigmoid from `start` to `end`, betas clipped at 0.999 (Jabri et al., arXiv 2212.11972)."""
 
+    if not (start < end and tau > 0):
+        raise ValueError(f"sigmoid needs start < end and tau > 0, not start={start}, end={end}, tau={tau}")
+
     def signal(t: float) -> float:
         low, here, high = (1 / (1 + math.exp(-u / tau)) for u in (start, start + t * (end - start), end))
         return (high - here) / (high - low)
@@ -97,6 +104,11 @@ def sigmoid(*, timesteps: int = 1000, start: float = -3.0, end: float = 3.0, tau
 
 def vp(beta_min: float = 0.1, beta_d: float = 19.9, *, t_min: float = 1e-3) -> Schedule:
     """Even times from 1 to t_min of the VP SDE, abar = exp(-beta_d t^2 / 2 - beta_min t) (arXiv 2011.13456, eq. 32)."""
+
+    if not (beta_min >= 0 and beta_d >= 0 and beta_min + beta_d > 0 and 0 < t_min < 1):
+        raise ValueError(
+            f"vp needs betas >= 0 and 0 < t_min < 1, not beta_min={beta_min}, beta_d={beta_d}, t_min={t_min}"
+        )
 
     def level(t: float) -> float:
         return math.sqrt(math.expm1(beta_d * t * t / 2 + beta_min * t))
@@ -155,6 +167,11 @@ def _check_range(sigma_min: float, sigma_max: float) -> None:
         raise ValueError(f"a schedule needs 0 < sigma_min < sigma_max, not {sigma_min} and {sigma_max}")
 
 
+def _check_rho(rho: float) -> None:
+    if not 0 < rho < math.inf:
+        raise ValueError(f"a schedule needs rho > 0, not {rho}")
+
+
 def _positive(n: int) -> int:
     if n < 1:
         raise ValueError(f"a schedule needs at least 1 step, not {n}")
@@ -172,6 +189,8 @@ def _lerp(low: float, high: float, i: int, n: int) -> float:
 
 def _cumulated(betas: Sequence[float]) -> list[float]:
     """sigma_t for t = 0 ... T - 1 from abar_t = prod (1 - beta)."""
+    if len(betas) < 2 or not all(0 < beta < 1 for beta in betas):
+        raise ValueError(f"betas must be in (0, 1), for 2 timesteps or more, not {list(betas[:3])} ...")
     levels, product = [], 1.0
     for beta in betas:
         product *= 1 - beta
@@ -207,6 +226,8 @@ def _beta_quantile(a: float, b: float, cells: int = 4096) -> Callable[[float], f
         cumulated.append(cumulated[-1] + math.sin(theta) ** (2 * a - 1) * math.cos(theta) ** (2 * b - 1))
 
     def quantile(u: float) -> float:
+        if u == 1:  # where the density's tail is too thin to add to the sum, several cells hold the last value
+            return 1.0
         target = u * cumulated[-1]
         low, high = 0, cells
         while high - low > 1:
