@@ -5,6 +5,7 @@ Recorded and generated waves go through `prepare` alike, so that neither level n
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def log_mel(waves: Tensor, /) -> Tensor:
 
 
 def statistics(mel: Tensor, /) -> Tensor:
-    """(n, 64, frames) to (n, 568): hand-made features.
+    """(n, 64, frames) to (n, 546): hand-made features.
 
     Of each band: mean, standard deviation, 10, 50 and 90 % quantiles, mean absolute change over 10 ms and 50 ms. Of
     each of eight groups of bands: level of modulation in ten ranges from 0.5 to 50 Hz. Of the whole: quantiles of the
@@ -76,8 +77,7 @@ class RandomNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         widths = (1, 16, 32, 48, 64)
         self.weights = [
-            torch.randn(out, fan, 3, 3, generator=generator) * (2 / (9 * fan)) ** 0.5
-            for fan, out in zip(widths, widths[1:], strict=False)
+            torch.randn(out, fan, 3, 3, generator=generator) * (2 / (9 * fan)) ** 0.5 for fan, out in pairwise(widths)
         ]
 
     @torch.no_grad()
@@ -131,7 +131,7 @@ def _modulation(mel: Tensor) -> Tensor:
     spectrum = torch.fft.rfft((groups - groups.mean(-1, keepdim=True)) * window).abs() / frames
     hertz = torch.linspace(0, SAMPLE_RATE / HOP / 2, spectrum.shape[-1])
     edges = torch.logspace(-0.301, 1.7, 11)
-    ranges = [(hertz >= low) & (hertz < high) for low, high in zip(edges, edges[1:], strict=False)]
+    ranges = [(hertz >= low) & (hertz < high) for low, high in pairwise(edges)]
     return torch.stack([spectrum[..., inside].mean(-1) for inside in ranges], dim=-1).add(1e-2).log()
 
 

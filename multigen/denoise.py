@@ -147,8 +147,7 @@ def bind(
 def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
     """What every denoiser says about the same x, in one batched forward pass where they share a network."""
     first = denoisers[0]
-    joinable = isinstance(first, Bound) and first.rows is None and all(_joinable(first, d) for d in denoisers[1:])
-    if not (isinstance(first, Bound) and joinable):
+    if not isinstance(first, Bound) or not all(_joinable(first, d) for d in denoisers):
         return [_forward(d, x, sigma) if isinstance(d, Bound) else d(x, sigma) for d in denoisers]
     bound = [d for d in denoisers if isinstance(d, Bound)]
     k, b = len(bound), x.shape[0]
@@ -171,7 +170,7 @@ def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
     p, b = bound.parameterization, x.shape[0]
     dtype = bound.dtype or x.dtype
     inner = (along(p.into, sigma, x) * x).to(dtype)
-    noise = along(p.noise, sigma, inner).flatten()
+    noise = along(p.noise, sigma, x).flatten()  # in x's precision: 8 bits would blur the level
     cond = {key: value.expand(b, *value.shape[1:]) for key, value in bound.cond.items()}
     rows = bound.rows or b
     parts = [

@@ -183,8 +183,8 @@ def variational_bound(
     itself, at level 0.
 
     x0: (b, ...). draws: of the noise, per level and sample, from `seeds`, independent between levels; the
-    standard errors come from their spread. Raises ValueError unless there is a positive level, draws >= 2,
-    and one seed per sample.
+    standard errors come from their spread, and are rough where they are few. Raises ValueError unless there is a
+    positive level, draws >= 2, and one seed per sample.
     """
     levels = [sigma for sigma in sigmas if sigma > 0]
     if not levels:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 Noise: TypeAlias = Callable[[float, float], Tensor]
-"""``noise(sigma, sigma_next)``: unit noise (b, ...) for the step between two levels; fresh noise when they are equal."""
+"""``noise(sigma, sigma_next)``: unit noise (b, ...) for the step between two levels; fresh noise when they are
+equal."""
 
 _MASK = (1 << 64) - 1
 
@@ -32,7 +33,8 @@ def white(seeds: Sequence[int], shape: Sequence[int], /, *, stream: int = 0) -> 
 
 
 class Brownian:
-    """A `Noise` read off one fixed Brownian path, so that an SDE sampler converges to the same sample at any step count.
+    """A `Noise` read off one fixed Brownian path, so that an SDE sampler converges to the same sample at any step
+    count.
 
     The clock is tau = 1 / sigma^2: in it y = x / sigma^2 is the process y_tau = tau * x0 + W_tau of stochastic
     localization (Montanari, arXiv 2305.10690), whose reversed steps (DDPM, any sampler here at eta = 1) add exactly the

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from multigen.errors import UsageError
 from multigen.options import Limits, check, flag, limits, option
 
-
 MODELS_OWN = "the model's own"
 
 

@@ -1,12 +1,13 @@
 """Samplers: from noise to a sample, a generator of steps each.
 
 A sampler is called as ``sampler(denoise, x, sigmas)`` with x: (b, ...) at level ``sigmas[0]``, of any rank, and falling
-``sigmas`` as Python floats (the last may be 0), and yields a `Step` after each level. Progress, previews, early stopping
-and cancelling are the caller's ``for`` loop. Stochastic samplers take their randomness as ``noise=`` (see
+``sigmas`` as Python floats (the last may be 0), and yields a `Step` after each level. Progress, previews, early
+stopping and cancelling are the caller's ``for`` loop. Stochastic samplers take their randomness as ``noise=`` (see
 `multigen.noise`); nothing else is random.
 
 Notation: s, t are the current and the next sigma, d = D(x, s) is the denoised x0, h = log(s / t) is the step in
-log-SNR / 2, and the probability-flow ODE is dx/dsigma = (x - D(x, sigma)) / sigma (arXiv 2206.00364, eq. 1).
+log-SNR / 2, and the probability-flow ODE is dx/dsigma = (x - D(x, sigma)) / sigma
+(arXiv 2206.00364, eq. 1 and 3).
 """
 
 import inspect
@@ -82,8 +83,8 @@ def ddpm(
 ) -> Iterator[Step]:
     """DDPM's ancestral sampling (arXiv 2006.11239, algorithm 2). Order 1, one evaluation a step.
 
-    variance: of the reverse step, interpolated in the logarithm between the posterior's (0) and beta's (1), the two choices
-    of its section 3.2 and the range that arXiv 2102.09672 (eq. 15) learns within.
+    variance: of the reverse step, interpolated in the logarithm between the posterior's (0) and beta's (1), the two
+    choices of its section 3.2 and the range that arXiv 2102.09672 (eq. 15) learns within.
     """
     for i, (s, t) in enumerate(pairwise(sigmas)):
         d = denoise(x, s)
@@ -131,7 +132,7 @@ def heun(
 
 
 def dpm2(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, share: float = 0.5) -> Iterator[Step]:
-    """DPM-Solver-2 (arXiv 2206.00927, algorithm 4). Order 2, two evaluations a step, one in a step to 0.
+    """DPM-Solver-2 (arXiv 2206.00927, section 3.2). Order 2, two evaluations a step, one in a step to 0.
 
     share: where in log sigma the second evaluation lies, the paper's r_1 in (0, 1].
     """
@@ -151,7 +152,8 @@ def dpm2(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, share: flo
 def dpmpp_2s_ancestral(
     denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise, eta: float = 1.0, share: float = 0.5
 ) -> Iterator[Step]:
-    """DPM-Solver++(2S) (arXiv 2211.01095, algorithm 1) with ancestral noise. Two evaluations a step, one in a step to 0.
+    """DPM-Solver++(2S) (arXiv 2211.01095, algorithm 1) with ancestral noise. Two evaluations a step, one in a step to
+    0.
 
     Order 2 at eta 0. share: where in log sigma the second evaluation lies, the paper's r in (0, 1].
     """
@@ -189,7 +191,7 @@ def dpmpp_2m(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /) -> Iterat
 def dpmpp_2m_sde(
     denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise, eta: float = 1.0
 ) -> Iterator[Step]:
-    """SDE-DPM-Solver++(2M), midpoint form (arXiv 2211.01095, appendix A). One evaluation a step.
+    """SDE-DPM-Solver++(2M), midpoint form (arXiv 2211.01095). One evaluation a step.
 
     eta: the share of the reverse SDE's noise; 0 is `dpmpp_2m`. A step to 0 is Euler's.
     """
@@ -215,8 +217,9 @@ def dpmpp_3m_sde(
 ) -> Iterator[Step]:
     """SDE-DPM-Solver++(3M): the multistep exponential integrator with two earlier predictions. One evaluation a step.
 
-    The prediction is a parabola in log sigma through the last three, integrated exactly (arXiv 2211.01095, section 3.2 and
-    appendix A, carried to order 3 as DPM-Solver-3 in arXiv 2206.00927 does). Order 3 at eta 0; a step to 0 is Euler's.
+    The prediction is a parabola in log sigma through the last three, integrated exactly (the method of arXiv 2211.01095
+    carried one order further). Order 3 at eta 0; at eta 1 it wants steps that are not long in log sigma at the end:
+    50 of `linear` or `vp` are too few, 200 are enough. A step to 0 is Euler's.
     """
     history: list[tuple[Tensor, float]] = []  # latest first: (prediction, step in log sigma from it to the one after)
     for i, (s, t) in enumerate(pairwise(sigmas)):
@@ -320,7 +323,7 @@ def _unipc_weights(ratios: Sequence[float], h: float, /) -> list[float]:
     return weights
 
 
-# --- stochastic differential equations ------------------------------------------------------------------------------------
+# --- stochastic differential equations --------------------------------------------------------------------------------
 
 
 def sde(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /, *, noise: Noise) -> Iterator[Step]:
@@ -372,10 +375,10 @@ def adaptive(
 ) -> Iterator[Step]:
     """Bogacki-Shampine 3(2) in log sigma with error control; only the first and the last positive level are used.
 
-    Order 3, three evaluations a step (the last serves the next one too), then one step to 0 if `sigmas` ends there. Every
-    sample has its own step size (root mean square error against atol + rtol |x|, the controller of Hairer, Norsett and
-    Wanner, Solving ODEs I, II.4) and so does not depend on its batch; `Step.sigma` is the highest level of the batch.
-    `most` bounds the number of steps tried; RuntimeError beyond.
+    Order 3, three evaluations a step (the last serves the next one too), then one step to 0 if `sigmas` ends there.
+    Every sample has its own step size (root mean square error against atol + rtol |x|, the controller of Hairer,
+    Norsett and Wanner, Solving ODEs I, II.4) and so does not depend on its batch; `Step.sigma` is the highest level of
+    the batch. `most` bounds the number of steps tried; RuntimeError beyond.
     """
     if len(sigmas) < 2:
         return

@@ -103,7 +103,8 @@ def sigmoid(*, timesteps: int = 1000, start: float = -3.0, end: float = 3.0, tau
 
 
 def vp(beta_min: float = 0.1, beta_d: float = 19.9, *, t_min: float = 1e-3) -> Schedule:
-    """Even times from 1 to t_min of the VP SDE, abar = exp(-beta_d t^2 / 2 - beta_min t) (arXiv 2011.13456, eq. 32)."""
+    """Even times from 1 to t_min of the VP SDE, abar = exp(-beta_d t^2 / 2 - beta_min t) (arXiv 2011.13456, appendix
+    C)."""
 
     if not (beta_min >= 0 and beta_d >= 0 and beta_min + beta_d > 0 and 0 < t_min < 1):
         raise ValueError(
@@ -117,8 +118,7 @@ def vp(beta_min: float = 0.1, beta_d: float = 19.9, *, t_min: float = 1e-3) -> S
 
 
 def ve(sigma_min: float = 0.02, sigma_max: float = 100.0) -> Schedule:
-    """Even steps in sigma^2 of the VE SDE's geometric levels, sigma^2 = max^2 (min^2 / max^2)^u: `exponential` under its
-    name in arXiv 2011.13456 (eq. 30), with that paper's range."""
+    """The VE SDE's geometric levels: `exponential` with the range of arXiv 2011.13456 (appendix C)."""
     return exponential(sigma_min, sigma_max)
 
 
@@ -200,8 +200,8 @@ def _cumulated(betas: Sequence[float]) -> list[float]:
 
 def _respaced(levels: Sequence[float]) -> Schedule:
     """n levels out of a discrete table, at even (fractional) timesteps from the last to the first, then 0."""
-    rising = list(reversed(levels))
-    return lambda n: [*(_interpolate(rising, u) for u in _grid(n)), 0.0]
+    falling = list(reversed(levels))
+    return lambda n: [*(_interpolate(falling, u) for u in _grid(n)), 0.0]
 
 
 def _interpolate(levels: Sequence[float], u: float) -> float:

@@ -1,8 +1,8 @@
-"""Conformance checks for plugins, and closed-form oracles: denoisers whose answers are known, to test samplers, guidance and likelihoods against.
+"""Conformance checks for plugins, and closed-form oracles: denoisers whose answers are known.
 
-Gaussian data x0, or a mixture of Gaussians, seen as x = x0 + sigma * n is Gaussian, or a mixture, at every
-level. All else here follows from that and holds for tensors of any rank. It is computed in the dtype and on
-the device of the distribution's own tensors: with float64 ones the answers are exact to rounding.
+Gaussian data x0, or a mixture of Gaussians, seen as x = x0 + sigma * n is Gaussian, or a mixture, at every level. All
+else here follows from that and holds for tensors of any rank. It is computed in the dtype and on the device of the
+distribution's own tensors: with float64 ones the answers are exact to rounding.
 """
 
 import math

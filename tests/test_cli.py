@@ -1,4 +1,5 @@
-"""The command line: what it makes, and one clear sentence, the right exit code and no half-written file for the rest."""
+"""The command line: what it makes, and one clear sentence, the right exit code and no half-written file for the
+rest."""
 
 import json
 import os

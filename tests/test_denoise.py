@@ -1,7 +1,7 @@
 """Parameterizations, binding and windows."""
 
-import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -236,7 +236,7 @@ def test_windows_have_their_size_cover_the_axis_and_overlap_enough(size: int, ov
         starts = dn.window_starts(length, size, overlap)
         assert starts[0] == 0
         assert starts[-1] == length - size
-        assert all(overlap <= a + size - b < size for a, b in zip(starts, starts[1:], strict=False))
+        assert all(overlap <= a + size - b < size for a, b in pairwise(starts))
 
 
 def test_windows_are_cross_faded() -> None:

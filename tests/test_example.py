@@ -22,7 +22,12 @@ def place(tmp_path_factory):
 def run(place, *words, cwd):
     environment = {**os.environ, "PYTHONPATH": str(place)}
     return subprocess.run(
-        [sys.executable, "-m", "multigen", *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "multigen", *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -70,5 +75,7 @@ check_modality(multigen_digits.Digits(), sample)
 check_model(multigen_digits.Gaussians(), NoOptions(), sample, prompts=("a 1", "a 9"))
 """
     environment = {**os.environ, "PYTHONPATH": str(place)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

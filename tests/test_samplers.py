@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -103,6 +104,37 @@ def test_order_of_convergence(name: str, shape: tuple[int, ...]) -> None:
     for denoise, exact, levels in cases:
         errors = [worst(sample(sampler, denoise, x, levels(n, HIGH, LOW), no_noise), exact) for n in counts]
         assert order(counts, errors) > 0.85 * expected
+
+
+def at_log_sigma(power: int) -> Denoiser:
+    return lambda x, sigma: torch.full_like(x, math.log(sigma) ** power)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_two_steps_extrapolate_to_the_middle_of_the_next(eta: float) -> None:
+    """A prediction linear in log sigma is taken at the middle of the step.
+
+    An inverted ratio of the steps would keep order 2: its errors, differences of squared steps, cancel along the way.
+    """
+    sigmas = [8.0, 5.0, 0.7]
+    silent = partial(samplers.dpmpp_2m_sde, eta=eta, noise=lambda *_: torch.zeros(1, 4))
+    for sampler in [silent, samplers.dpmpp_2m][: 2 if eta == 0 else 1]:
+        first, second = sampler(at_log_sigma(1), states((4,), 8.0, batch=1), sigmas)
+        kept = (0.7 / 5.0) ** (1 + eta)
+        expected = kept * first.x + (1 - kept) * (math.log(5.0) + math.log(0.7)) / 2
+        torch.testing.assert_close(second.x, expected)
+
+
+def test_three_steps_follow_a_parabola_exactly() -> None:
+    """With D = u^2, u = log sigma, the flow dx / du = x - D is solved by u^2 + 2 u + 2 plus a multiple of sigma."""
+    sampler = partial(samplers.dpmpp_3m_sde, eta=0.0)
+    reached = list(
+        samplers.steps(sampler, at_log_sigma(2), states((4,), 8.0), [8.0, 5.0, 2.9, 0.7, 0.5, 0.1], no_noise)
+    )
+    particular = [(u := math.log(step.sigma)) ** 2 + 2 * u + 2 for step in reached]
+    multiples = [(step.x - value) / step.sigma for step, value in zip(reached, particular, strict=True)]
+    for here, after in pairwise(multiples[1:]):
+        torch.testing.assert_close(here, after)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape) + 1}")
@@ -219,7 +251,7 @@ def ddpm_chain(known: Gaussian, sigmas: Sequence[float], variance: float) -> tup
     m, v = float(known.mean), float(known.variance)
     abars = [schedules.abar(sigma) for sigma in sigmas]
     mean, spread = math.sqrt(abars[0]) * m, abars[0] * v + 1 - abars[0]
-    for here, after in zip(abars, abars[1:], strict=False):
+    for here, after in pairwise(abars):
         alpha = here / after
         beta = 1 - alpha
         posterior = (1 - after) / (1 - here) * beta

@@ -9,7 +9,6 @@ from scipy import stats
 from toys import SHAPES, gaussian
 
 from multigen import schedules
-from multigen.denoise import Sigma
 from multigen.noise import white
 from multigen.schedules import Schedule
 
@@ -58,9 +57,7 @@ def test_conversions() -> None:
 
 def test_karras() -> None:
     n, rho, low, high = 18, 7, 0.002, 80.0
-    expected = [
-        (high ** (1 / rho) + i / (n - 1) * (low ** (1 / rho) - high ** (1 / rho))) ** rho for i in range(n)
-    ]
+    expected = [(high ** (1 / rho) + i / (n - 1) * (low ** (1 / rho) - high ** (1 / rho))) ** rho for i in range(n)]
     assert schedules.karras(low, high, rho=rho)(n) == pytest.approx([*expected, 0.0], rel=1e-12)
 
 
@@ -95,7 +92,7 @@ def test_flow_times_and_their_shift() -> None:
 @pytest.mark.parametrize("name", ["linear", "scaled_linear", "cosine", "sigmoid"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape) + 1}")
 def test_ddpm_forward_process(name: str, shape: tuple[int, ...]) -> None:
-    """x_t = sqrt(abar) x0 + sqrt(1 - abar) n, built beta by beta, is the state at level sigma_t scaled by sqrt(abar)."""
+    """x_t = sqrt(abar) x0 + sqrt(1 - abar) n, built beta by beta, is the state at level sigma_t times sqrt(abar)."""
     sigmas = list(reversed(ALL[name](1000)[:-1]))
     known = gaussian(shape)
     scale, spread, abars = 1.0, 0.0, [schedules.abar(sigma) for sigma in sigmas]

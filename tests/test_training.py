@@ -12,13 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from toy_recipe import SETTINGS, ToyRecipe
 
 from multigen.denoise import edm, eps, flow, local, score, v, x0
 from multigen.errors import UsageError
 from multigen.optim import Muon, orthogonalised
 from multigen.training import LEVELS, Average, learning_rate, noise_levels, train, velocity_loss
-
-from toy_recipe import SETTINGS, ToyRecipe
 
 
 def finish(folder, settings=SETTINGS):

@@ -1,4 +1,4 @@
-"""Handwritten digits: ``multigen digits "a handwritten 7" -o seven.png``. One Gaussian per class of scikit-learn's digits."""
+"""Handwritten digits: ``multigen digits "a 7" -o seven.png``. One Gaussian per class of scikit-learn's digits."""
 
 import numpy as np
 import torch

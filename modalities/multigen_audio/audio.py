@@ -83,6 +83,7 @@ class Audio:
         The two are cross-faded at equal power over 30 ms within the region.
         """
         import torch
+
         from multigen_audio.signal import resample
 
         rate, wave = made["sample_rate"], made["wave"]

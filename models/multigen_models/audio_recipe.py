@@ -21,7 +21,9 @@ from multigen_models.spectrogram import Spectrogram
 from multigen_models.weights import Published, read_network, write_folder
 
 ENDLESS = 1 << 40
-TRAINING_FRAMES = 256  # two thirds of the window that is sampled and validated: a third cheaper, and no worse (see the card)
+TRAINING_FRAMES = (
+    256  # two thirds of the window that is sampled and validated: a third cheaper, and no worse (see the card)
+)
 VALIDATION_WINDOWS = 96
 STATISTICS_WINDOWS = 600
 UNCONDITIONAL = 0.1
@@ -112,7 +114,11 @@ class AudioRecipe:
         """Mean and deviation of every bin over the training windows, rounded as they are published."""
         if not kept.exists():
             windows = SoundWindows(
-                self._recordings, self._clips["train"], samples=self.codec.samples(WINDOW), length=STATISTICS_WINDOWS, seed=0
+                self._recordings,
+                self._clips["train"],
+                samples=self.codec.samples(WINDOW),
+                length=STATISTICS_WINDOWS,
+                seed=0,
             )
             frames = torch.cat([self.codec.analyse(wave).double() for wave, _ in windows], dim=-1)
             values = {"mean": frames.mean(1).tolist(), "std": frames.std(1).clamp(min=0.1).tolist()}
@@ -138,5 +144,3 @@ class _Spectrograms:
         wave, caption = self._windows[index]
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
         return self._scale.apply(self._codec.analyse(wave))[None], embed("" if dropped else caption)
-
-

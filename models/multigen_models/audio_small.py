@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -76,8 +76,8 @@ class AudioSmall:
     dtype: torch.dtype
     name: str = "audio-small"
     modality: str = "audio"
-    defaults: Defaults = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=3")
-    axes: Mapping[str, int] = field(default_factory=lambda: {"frequency": -2, "time": -1})
+    defaults: ClassVar[Defaults] = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=3")
+    axes: ClassVar[Mapping[str, int]] = {"frequency": -2, "time": -1}
     loader: ClassVar[str] = "audio-small"
 
     @classmethod
@@ -110,7 +110,7 @@ class AudioSmall:
 
     def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
         cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
-        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device, self.dtype), **cond)
+        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device), **cond)
         return out.to(x.device, x.dtype)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:

@@ -44,9 +44,7 @@ class Spectrogram:
 
     def __post_init__(self) -> None:
         if self.hop < 2 or self.hop % 2 or self.n_fft % self.hop:
-            raise ValueError(
-                f"n_fft {self.n_fft}, hop {self.hop}: hop must be even, and n_fft a multiple of it"
-            )
+            raise ValueError(f"n_fft {self.n_fft}, hop {self.hop}: hop must be even, and n_fft a multiple of it")
         if not self.floor > 0:
             raise ValueError(f"floor is {self.floor}; it must be above 0")
 

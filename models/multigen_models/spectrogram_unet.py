@@ -211,12 +211,13 @@ class NoiseEmbedding(nn.Module):
 
     def __init__(self, width: int, /, *, waves: int = 32) -> None:
         super().__init__()
-        self.register_buffer("rates", torch.logspace(-1, 1, waves) * math.pi, persistent=False)
+        self.waves = waves
         self.layers = nn.Sequential(nn.Linear(2 * waves, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, noise: Tensor) -> Tensor:
-        angle = noise[:, None] * self.rates
-        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=1))
+        # In float32 whatever the weights are in: at the highest rate, bfloat16 would be off by tenths of a radian.
+        angle = noise.float()[:, None] * torch.logspace(-1, 1, self.waves, device=noise.device) * math.pi
+        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.layers[0].weight.dtype))
 
 
 def _fold(x: Tensor, p: int, q: int) -> Tensor:

@@ -39,12 +39,14 @@ def read_about(folder: Path, /) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / ABOUT} cannot be read ({error}): give a folder that multigen train wrote") from None
+        raise UsageError(
+            f"{folder / ABOUT} cannot be read ({error}): give a folder that multigen train wrote"
+        ) from None
     return about
 
 
 def read_network(kind: Any, folder: Path, /, *, dtype: str = "float32") -> Any:
-    """A diffusers network from a folder, in evaluation mode. Raises UsageError where its weights are missing or damaged."""
+    """A diffusers network from a folder, in evaluation mode. Raises UsageError for missing or damaged weights."""
     import torch
     from safetensors import SafetensorError
 
@@ -58,7 +60,9 @@ def read_network(kind: Any, folder: Path, /, *, dtype: str = "float32") -> Any:
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"the weights in {folder} are missing or damaged ({reason}): copy or train them again") from None
+        raise UsageError(
+            f"the weights in {folder} are missing or damaged ({reason}): copy or train them again"
+        ) from None
     return network.eval().requires_grad_(False)
 
 
