@@ -21,7 +21,7 @@ from audio_sets import PROMPTS, SECONDS, Made, Sounds, generate, white_noise, wi
 from torch import Tensor
 
 from multigen.errors import UsageError
-from multigen.metrics import Interval, bootstrap, recall, wilson
+from multigen.metrics import Interval, bootstrap, wilson
 from multigen.pipeline import load
 from multigen_models.audio_data import load_recordings, split_by_recording
 from multigen_models.text import TextEncoder
@@ -94,7 +94,7 @@ class Judges:
 def _share(hits: Tensor, sounds: Sounds) -> Interval:
     """Sounds that stand alone are so many trials; windows of recordings are not."""
     alone = bool((sounds.recording < 0).all())
-    return wilson(recall(1 - hits.long(), 0) * len(hits), len(hits)) if alone else share(hits, sounds)
+    return wilson(int(hits.sum()), len(hits)) if alone else share(hits, sounds)
 
 
 def read(data: Path, cache: Path, classes: Sequence[str], /) -> Real:
@@ -246,7 +246,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the audiofolder that the model was trained on")
     parser.add_argument("--model", default="audio-small", help="a model's name or folder (default audio-small)")
     parser.add_argument(
-        "--steps", type=_numbers, default=[4, 8, 16, 32, 64], help="steps of the sampler (default 4,8,16,32,64)"
+        "--steps", type=steps_list, default=[4, 8, 16, 32, 64], help="steps of the sampler (default 4,8,16,32,64)"
     )
     parser.add_argument(
         "--per-class", type=int, default=20, help="sounds of each class; 0 for real clips alone (default 20)"
@@ -258,8 +258,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _numbers(typed: str) -> list[int]:
-    return [int(number) for number in typed.split(",")]
+def steps_list(typed: str) -> list[int]:
+    steps = [int(number) for number in typed.split(",")]
+    if min(steps) < 1:
+        raise argparse.ArgumentTypeError(f"{typed}: give numbers from 1 up, such as 4,8,16")
+    return steps
 
 
 def measure(asked: argparse.Namespace) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ class Audio:
         return float(sample["wave"].shape[-1] / sample["sample_rate"])
 
     def finish(self, sample: Sample, options: AudioOptions, /) -> Sample:
-        """Loop or fade the ends, resample, and bring to the loudness.
+        """Resample, take out the offset, loop or fade the ends, and bring to the loudness.
 
         For a loop the model's wave goes on beyond the duration: that much of its end is cross-faded into its start.
         """
@@ -73,6 +73,7 @@ class Audio:
 
         rate = options.sample_rate or sample["sample_rate"]
         wave = resample(sample["wave"], sample["sample_rate"], rate)
+        wave = wave - wave.mean(-1, keepdim=True)
         beyond = wave.shape[-1] - round(options.duration * rate)
         wave = crossfade_loop(wave, beyond) if options.loop else fade(wave, rate, seconds=FADE_SECONDS)
         return {"wave": normalise(wave, rate, target=options.loudness), "sample_rate": rate}
