@@ -44,14 +44,23 @@ class Pipeline:
     guide: Model | None = None
     """A weaker model to steer away from (autoguidance, arXiv 2406.02507) in place of the negative prompt."""
 
-    def plan(self, prompt: str, /, *, seeds: Sequence[int], negative_prompt: str = "", options: Any) -> Plan:
-        """One sample per seed, ready to be edited and run."""
+    def plan(
+        self,
+        prompt: str,
+        /,
+        *,
+        seeds: Sequence[int],
+        options: Any,
+        negative_prompt: str = "",
+        edits: Sequence[Edit] = (),
+    ) -> Plan:
+        """One sample per seed, edited and ready to be run."""
         sigmas = list(self.schedule(self.steps))
         shape = self.model.shape(options)
         denoise = on_grid(self.guidance, sigmas)(
             self._wanted(prompt, options), self._unwanted(prompt, negative_prompt, options)
         )
-        return Plan(
+        plain = Plan(
             denoise=denoise,
             sampler=self.sampler,
             sigmas=sigmas,
@@ -59,6 +68,7 @@ class Pipeline:
             unit=white(seeds, shape),
             noise=Brownian(seeds, shape),
         )
+        return functools.reduce(lambda plan, edit: edit(plan), edits, plain)
 
     def _wanted(self, prompt: str, options: Any) -> Denoiser:
         parts = components(prompt)
@@ -72,6 +82,7 @@ class Pipeline:
             return _bound(self.model, negative_prompt, options)
         return _bound(self.guide, prompt, options)
 
+    @torch.no_grad()  # as a decorator it spares the caller between two steps, as a context it would not
     def stream(
         self,
         prompt: str,
@@ -83,11 +94,9 @@ class Pipeline:
         **options: Any,
     ) -> Iterator[Step]:
         """The sampler's steps, as they are made; `Pipeline.decode` turns any of their states into samples."""
-        plan = self.plan(
-            prompt, seeds=seeds, negative_prompt=negative_prompt, options=make(self.modality.Options, options)
-        )
-        with torch.no_grad():
-            yield from functools.reduce(lambda p, edit: edit(p), edits, plan).steps()
+        chosen: Any = make(self.modality.Options, options)
+        plan = self.plan(prompt, seeds=seeds, options=chosen, negative_prompt=negative_prompt, edits=edits)
+        yield from plan.steps()
 
     def decode(self, states: torch.Tensor, options: Any, /) -> list[Sample]:
         """Finished samples from states (b, *shape)."""
@@ -109,9 +118,9 @@ class Pipeline:
     ) -> list[Sample]:
         """One finished sample per seed. Raises UsageError for an option that the modality does not have or allow."""
         chosen: Any = make(self.modality.Options, options)
-        plan = self.plan(prompt, seeds=seeds, negative_prompt=negative_prompt, options=chosen)
+        plan = self.plan(prompt, seeds=seeds, options=chosen, negative_prompt=negative_prompt, edits=edits)
         with torch.no_grad():
-            return self.decode(functools.reduce(lambda p, edit: edit(p), edits, plan).result(), chosen)
+            return self.decode(plan.result(), chosen)
 
 
 def _bound(model: Model, prompt: str, options: Any) -> Denoiser:
@@ -132,21 +141,21 @@ class Job:
     restore: Callable[[Sample], Sample]
 
     def again(self, request: Request, /) -> "Job":
-        """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is not
-        possible."""
+        """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is refused."""
         request.validate()
         return dataclasses.replace(self, request=dataclasses.replace(self.request, prompt=request.prompt))
 
     def plan(self, seed: int, /) -> Plan:
         """The edited plan for one seed."""
         r = self.request
-        plan = self.pipeline.plan(r.prompt, seeds=[seed], negative_prompt=r.negative_prompt, options=self.options)
-        return functools.reduce(lambda p, edit: edit(p), self.edits, plan)
+        return self.pipeline.plan(
+            r.prompt, seeds=[seed], options=self.options, negative_prompt=r.negative_prompt, edits=self.edits
+        )
 
+    @torch.no_grad()
     def steps(self, seed: int, /) -> Iterator[Step]:
         """The sampler's steps for one seed."""
-        with torch.no_grad():
-            yield from self.plan(seed).steps()
+        yield from self.plan(seed).steps()
 
     def finish(self, state: torch.Tensor, /) -> Sample:
         """The sample of a final state (1, *shape)."""

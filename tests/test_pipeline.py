@@ -112,7 +112,11 @@ def test_names_that_diffusers_users_know(job):
 
 
 def test_a_stream_yields_every_step(job):
-    steps = list(job.pipeline.stream("rain", seeds=[0], **SHORT))
+    steps = []
+    for step in job.pipeline.stream("rain", seeds=[0], **SHORT):
+        assert torch.is_grad_enabled()  # the caller's own gradients are not switched off between steps
+        assert not step.x.requires_grad
+        steps.append(step)
     assert [s.i for s in steps] == [0, 1, 2]
     assert steps[-1].sigma == 0
     (sample,) = job.pipeline.decode(steps[-1].x, job.options)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -142,3 +143,17 @@ def test_muon_minimises():
         (kernel - target).square().sum().backward()
         muon.step()
     assert (kernel - target).square().mean() < 0.05 * target.square().mean()
+
+
+def test_two_processes_train_the_same_model_as_one(uninterrupted, tmp_path):
+    """Each takes its share of every batch; the mean of their gradients differs by rounding alone."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = [str(Path(__file__).parent / "toy_recipe.py"), str(tmp_path)]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *script], check=True, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.stdout.split().count("960") == 2
+    whole, _ = uninterrupted
+    for name in ("model", "model-ema-0.1"):
+        expected, shared = (load_file(folder / name / "weights.safetensors") for folder in (whole, tmp_path))
+        for key, weights in expected.items():
+            torch.testing.assert_close(shared[key], weights, rtol=1e-4, atol=1e-5)
