@@ -23,6 +23,7 @@ from torch import Tensor
 from multigen.errors import UsageError
 from multigen.metrics import Interval, bootstrap, wilson
 from multigen.pipeline import load
+from multigen.request import Request
 from multigen_models.audio_data import load_recordings, split_by_recording
 from multigen_models.text import TextEncoder
 
@@ -252,6 +253,7 @@ def arguments() -> argparse.Namespace:
         "--per-class", type=int, default=20, help="sounds of each class; 0 for real clips alone (default 20)"
     )
     parser.add_argument("--classes", default=",".join(PROMPTS), help="some of: " + ", ".join(PROMPTS))
+    parser.add_argument("--guidance", default="", help="as multigen audio takes it (default the model's own)")
     parser.add_argument("--device", help="cuda, mps or cpu (default the best there is)")
     parser.add_argument("--cache", type=Path, default=Path("runs/audio-quality"), help="where sounds are kept")
     parser.add_argument("-o", "--output", type=Path, help="a JSON file for the report")
@@ -293,7 +295,11 @@ def measure(asked: argparse.Namespace) -> Mapping[str, Any]:
     for steps in asked.steps if asked.per_class else []:
         began = time.perf_counter()
         made = generate(
-            asked.model, classes, per_class=asked.per_class, steps=steps, device=asked.device, cache=asked.cache
+            Request("audio", "", model=asked.model, steps=steps, guidance=asked.guidance),
+            classes,
+            per_class=asked.per_class,
+            device=asked.device,
+            cache=asked.cache,
         )
         row = judges.row(made.sounds, REFERENCES)
         runs[steps] = made

@@ -139,11 +139,12 @@ class Made:
     folder: Path
 
 
-def generate(
-    model: str, classes: Sequence[str], /, *, per_class: int, steps: int, device: str | None, cache: Path
-) -> Made:
-    """Sounds of every class; those that an earlier run with the same weights and settings left in `cache` are read."""
-    first = Request("audio", PROMPTS[classes[0]], dataclasses.asdict(OPTIONS), model=model, steps=steps)
+def generate(request: Request, classes: Sequence[str], /, *, per_class: int, device: str | None, cache: Path) -> Made:
+    """Sounds of every class; those that an earlier run with the same weights and settings left in `cache` are read.
+
+    request: how they are made; its prompt and options are filled in here.
+    """
+    first = dataclasses.replace(request, prompt=PROMPTS[classes[0]], options=dataclasses.asdict(OPTIONS))
     job = prepare_job(first, device=device)
     settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
     key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
@@ -159,7 +160,7 @@ def generate(
                 _make(job.again(dataclasses.replace(first, prompt=PROMPTS[name])), seed, path)
             yield label, number, -1, Audio().read(path)["wave"][0]
 
-    sounds = see(made(), len(wanted), title=f"{steps} steps")
+    sounds = see(made(), len(wanted), title=f"{job.request.steps} steps")
     costs = [json.loads(line) for line in (folder / "costs.jsonl").read_text().splitlines()]
     seconds = sorted(cost["seconds"] for cost in costs)
     return Made(

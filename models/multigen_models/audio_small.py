@@ -76,7 +76,7 @@ class AudioSmall:
     dtype: torch.dtype
     name: str = "audio-small"
     modality: str = "audio"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=3")
+    defaults: ClassVar[Defaults] = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=7")
     axes: ClassVar[Mapping[str, int]] = {"frequency": -2, "time": -1}
     loader: ClassVar[str] = "audio-small"
 
