@@ -4,7 +4,6 @@ Every pair is timed in turn, A B A B, and the ratio is the median of the pairs' 
 """
 
 import functools
-import os
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,11 +45,12 @@ def row(name: str, *cells: str) -> None:
 def cold() -> None:
     """Whole processes: the help, and a 5-second clip at the default steps."""
 
-    def command(*words: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-m", "multigen", *words], check=True, capture_output=True)
-
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+
+        def command(*words: str) -> Callable[[], object]:
+            run = [sys.executable, "-m", "multigen", *words]
+            return lambda: subprocess.run(run, check=True, capture_output=True, cwd=folder)
+
         for name, words in {
             "multigen --help": ["--help"],
             "multigen audio --help": ["audio", "--help"],
@@ -195,7 +194,6 @@ def training() -> None:
 MEASURED = {"cold": cold, "overhead": overhead, "loop": loop, "training": training}
 
 if __name__ == "__main__":
-    os.chdir(Path(tempfile.gettempdir()))
     row("measured", "multigen", "peer", "ratio")
     row("---", "---", "---", "---")
     for name in sys.argv[1:] or MEASURED:
