@@ -36,7 +36,9 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     )
     add_flags(parser.add_argument_group("settings"), Settings)
     typed = vars(parser.parse_args(list(arguments)))
-    typed = _from_file(Path(typed["recipe"])) | typed | _recipe_name(typed["recipe"])
+    if typed["recipe"].endswith(".toml"):
+        written = _from_file(Path(typed["recipe"]))
+        typed = written | typed | {"recipe": written["recipe"]}
     if "data" not in typed:
         raise UsageError("multigen train needs --data DIR, the folder with metadata.csv and the files it names")
     if not Path(typed["data"]).is_dir():
@@ -69,9 +71,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
-    """Flags from a TOML file; the command line's own come before them."""
-    if path.suffix != ".toml":
-        return {}
+    """Flags from a TOML file."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -83,10 +83,6 @@ def _from_file(path: Path) -> dict[str, Any]:
     if "recipe" not in values:
         raise UsageError(f'{path} names no recipe: add a line recipe = "{(registry.recipes.names() or ["NAME"])[0]}"')
     return {key.replace("-", "_"): tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-
-
-def _recipe_name(typed: str) -> dict[str, Any]:
-    return {"recipe": _from_file(Path(typed))["recipe"]} if typed.endswith(".toml") else {}
 
 
 def _sheet(recipe: Any, model: Path, folder: Path, steps: int) -> None:

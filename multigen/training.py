@@ -37,7 +37,10 @@ class Items(Protocol):
 
 
 class Recipe(Protocol):
-    """How a model is trained: the part of `multigen train` that knows the model."""
+    """How a model is trained: the part of `multigen train` that knows the model.
+
+    The command also reads `modality` and `prompts`, for its sample sheets, and `settings`, defaults of its own, if any.
+    """
 
     parameterization: Parameterization
 
@@ -63,7 +66,7 @@ class Progress:
 
     samples: int
     loss: float
-    rate: float  # samples a second since the last checkpointed start
+    rate: float  # samples a second since this process began
     lr: float
     held_out: Mapping[str, float] | None = None  # mean squared x0 error of the first average at each of LEVELS
     exported: Path | None = None

@@ -60,7 +60,7 @@ def generate(orders: Orders, /) -> int:
     jobs = [first, *(first.again(request) for request in requests[1:])]
     if orders.verbose:
         print(f"{json.dumps(dataclasses.asdict(first.request))}", file=sys.stderr)
-    made: list[tuple[Path, Sample]] = []
+    drawn: list[tuple[str, Sample]] = []  # kept for the picture alone: there may be thousands
     report = []
     total = len(paths) * (first.request.steps or 1)
     with _bar(total, "step", quiet=orders.quiet or orders.as_json) as advance:
@@ -70,14 +70,14 @@ def generate(orders: Orders, /) -> int:
                 sample = _sampled(job, seed, advance)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 orders.modality.write(sample, path, tags=tags(job.request, seed, sample) if orders.metadata else {})
-                made.append((path, sample))
+                if orders.picture is not None:
+                    drawn.append((f"{job.request.prompt} (seed {seed})", sample))
                 seconds = time.perf_counter() - began
                 report.append(
                     {"path": str(path), "prompt": job.request.prompt, "seed": seed, "seconds": round(seconds, 3)}
                 )
     if orders.picture is not None and isinstance(orders.modality, Shows):
-        titled = [(f"{r['prompt']} (seed {r['seed']})", sample) for r, (_, sample) in zip(report, made, strict=True)]
-        orders.modality.show(titled, orders.picture)
+        orders.modality.show(drawn, orders.picture)
     _say_made(orders, report)
     return 0
 

@@ -338,3 +338,13 @@ def test_listing_and_citing(capsys):
     assert run(capsys, "cite", "dpmpp_2m")[1].split() == ["https://arxiv.org/abs/2211.01095"]
     code, out, _ = run(capsys, "info", "karras", "--steps", "3")
     assert [line.split()[0] for line in out.splitlines()[-4:]] == ["0", "1", "2", "3"]
+
+
+def test_a_recipe_file_names_its_recipe(capsys):
+    Path("run.toml").write_text('data = "missing"\n')
+    code, _, err = run(capsys, "train", "run.toml")
+    assert (code, "names no recipe" in err) == (2, True)
+    Path("run.toml").write_text('recipe = "audio-small"\ndata = "missing"\n')
+    assert "--data missing is no folder" in run(capsys, "train", "run.toml")[2]
+    assert "--data typed is no folder" in run(capsys, "train", "run.toml", "--data", "typed")[2]
+    assert "cannot be read as TOML" in run(capsys, "train", "none.toml")[2]
