@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,13 +102,25 @@ def _overview() -> str:
 # --- flags from dataclasses -------------------------------------------------------------------------------------------
 
 
-def add_flags(parser: argparse._ActionsContainer, kind: type, /, *, skip: Iterable[str] = ()) -> None:
-    """A flag for every field of an options dataclass; a flag that is not typed stays absent from the namespace."""
+def add_flags(
+    parser: argparse._ActionsContainer,
+    kind: type,
+    /,
+    *,
+    skip: Iterable[str] = (),
+    told: Mapping[str, str] | None = None,
+) -> None:
+    """A flag for every field of an options dataclass; a flag that is not typed stays absent from the namespace.
+
+    told: help texts in place of the fields' own.
+    """
     types = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         if field.name in skip:
             continue
         allowed = limits(field)
+        if told and field.name in told:
+            allowed = dataclasses.replace(allowed, help=told[field.name])
         options: dict[str, Any] = {
             "default": argparse.SUPPRESS,
             "help": allowed.describe(field.default).replace("%", "%%"),
@@ -156,7 +168,7 @@ def seed_list(text: str, /) -> tuple[int, ...]:
 
 
 def _generate(name: str, arguments: Sequence[str]) -> int:
-    from multigen.modality import Shows
+    from multigen.modality import Masks, Parts, Shows, Timed
 
     modality = registry.modalities[name]()
     parser = Parser(prog=f"multigen {name}", description=f"Make {name} from a prompt.")
@@ -171,12 +183,21 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", metavar="LIST", help="seeds such as 0-3,7, in place of -n and --seed")
     parser.add_argument("--prompts", metavar="FILE", help="a text file with a prompt a line, in place of PROMPT")
     if isinstance(modality, Shows):
-        parser.add_argument(flag(modality.show_flag), dest="picture", metavar="PNG", help="draw what was made as a PNG")
+        kinds = ", ".join(modality.show_extensions)
+        parser.add_argument(
+            flag(modality.show_flag), dest="picture", metavar="FILE", help=f"draw what was made ({kinds})"
+        )
     add_flags(parser.add_argument_group(name), modality.Options)
+    editing = {
+        "mask": modality.mask_help if isinstance(modality, Masks) else None,
+        "extend": "how much to add at the end of --init" if isinstance(modality, Timed) else None,
+        "complete": modality.complete_help if isinstance(modality, Parts) else None,
+    }
     add_flags(
         parser.add_argument_group("sampling and editing"),
         Request,
-        skip=("modality", "prompt", "options", "fingerprint"),
+        skip=("modality", "prompt", "options", "fingerprint", *(name for name, told in editing.items() if not told)),
+        told={name: told for name, told in editing.items() if told},
     )
     machine = parser.add_argument_group("machine and output")
     machine.add_argument(

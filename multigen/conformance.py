@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from multigen import provenance
-from multigen.modality import Finishes, Keeps, Modality, Sample, Timed
+from multigen.modality import Finishes, Keeps, Modality, Sample, Shows, Timed
 from multigen.model import Model
 from multigen.noise import white
 from multigen.options import make
@@ -43,6 +43,8 @@ def check_modality(modality: Modality, sample: Sample, /, *, extensions: tuple[s
         finished = modality.finish(sample, options)
         assert set(finished) == set(sample), "finish must keep a sample's keys"
         assert all(bool(torch.isfinite(t).all()) for t in _tensors(finished).values()), "finish must stay finite"
+    if isinstance(modality, Shows):
+        assert ".png" in modality.show_extensions, "every modality that can be drawn can be drawn as PNG"
     if isinstance(modality, Timed):
         assert modality.seconds(sample) > 0, "a sample must last longer than 0 s"
     if isinstance(modality, Keeps):

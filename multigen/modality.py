@@ -49,8 +49,11 @@ class Finishes(Protocol):
 class Checks(Protocol):
     """A modality that knows before anything is made whether a file can hold it."""
 
-    def check(self, path: Path, options: Any, /) -> None:
-        """Raise UsageError where a sample with these options cannot be written to the path."""
+    def check(self, path: Path, options: Any, kind: str, /) -> None:
+        """Raise UsageError where a sample with these options cannot be written to the path.
+
+        kind: the model's `multigen.model.Kind`, empty where it has none or is not loaded yet.
+        """
 
 
 @runtime_checkable
@@ -67,13 +70,35 @@ class Shows(Protocol):
 
     show_flag: ClassVar[str]
     """The flag's name without dashes, such as "spectrogram"."""
+    show_extensions: ClassVar[Sequence[str]]
+    """What it can be drawn as, with the dot; ".png" is among them."""
 
     def show(self, samples: Sequence[tuple[str, Sample]], path: Path, /) -> None:
-        """Titled samples as one PNG."""
+        """Titled samples as one picture."""
 
 
 @runtime_checkable
 class Timed(Protocol):
-    """A modality with a time axis: it takes ``--mask START:END`` and ``--extend SECONDS``."""
+    """A modality with a time axis: it takes ``--extend SECONDS``."""
 
     def seconds(self, sample: Sample, /) -> float: ...
+
+
+@runtime_checkable
+class Masks(Protocol):
+    """A modality a part of whose samples can be made anew: it takes ``--mask``."""
+
+    mask_help: ClassVar[str]
+    """How the part is typed, such as "START:END, the seconds to make anew"."""
+
+    def region(self, mask: str, sample: Sample, /) -> Region:
+        """The part of a sample that is to be made anew. Raises UsageError for one that is not in it."""
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """A modality that takes ``--complete FILE``: the file is a part of the result, and the rest is made."""
+
+    complete_help: ClassVar[str]
+    complete_model: ClassVar[str]
+    """The model that completes unless another one is named."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from multigen.denoise import Cond, Denoiser
-from multigen.modality import Sample
+from multigen.modality import Region, Sample
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,29 @@ class Padded(Protocol):
 
     def extent(self, options: Any, /) -> Mapping[str, int]:
         """How many cells of the named axes the sample covers, from the first; axes that are left out are covered."""
+
+
+@runtime_checkable
+class Masked(Protocol):
+    """A model whose state is no grid over the whole sample: it says itself where a region lies."""
+
+    def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
+        """1 for the cells of the encoded sample's state inside the region, 0 outside: (*shape)."""
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A model that makes the rest of a sample from a part of it."""
+
+    def known(self, part: Sample, options: Any, /) -> tuple[Tensor, Tensor]:
+        """A state that holds the part, and a mask that is 0 where it is held and 1 elsewhere: (*shape) each."""
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """A model of a modality that knows several kinds of samples, such as meshes and points."""
+
+    kind: str
 
 
 class Loader(Protocol):

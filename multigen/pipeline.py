@@ -17,11 +17,12 @@ import torch
 
 from multigen import registry
 from multigen.denoise import Denoiser
-from multigen.edit import Edit, Plan, inpaint, region_mask, resample, variation
+from multigen.edit import Edit, Plan
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, compose, on_grid, within
-from multigen.modality import Finishes, Keeps, Modality, Region, Sample, Timed
-from multigen.model import Model, Padded
+from multigen.inputs import edits, model_name, read_input
+from multigen.modality import Finishes, Modality, Sample
+from multigen.model import Model
 from multigen.noise import Brownian, white
 from multigen.options import make
 from multigen.request import Request, components, number, span
@@ -175,8 +176,9 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
     modality: Modality = registry.modalities[request.modality]()
     request.validate()
     options: Any = make(modality.Options, request.options)
-    given, region, options = _edited_input(request, modality, options)
-    model = load(request.model or modality.default_model, modality=request.modality, device=device, dtype=dtype)
+    given, region, options = read_input(request, modality, options)
+    name = model_name(request, modality)
+    model = load(name, modality=request.modality, device=device, dtype=dtype)
     guide = (
         load(request.guide_model, modality=request.modality, device=device, dtype=dtype)
         if request.guide_model
@@ -185,7 +187,7 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
     d = model.defaults
     filled = dataclasses.replace(
         request,
-        model=request.model or modality.default_model,
+        model=name,
         steps=request.steps or d.steps,
         sampler=request.sampler or d.sampler,
         schedule=request.schedule or d.schedule,
@@ -201,8 +203,8 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
         steps=filled.steps or d.steps,
         guide=guide,
     )
-    edits, restore = _edits(filled, pipeline, options, given, region)
-    return Job(filled, pipeline, options, edits, restore)
+    changes, restore = edits(filled, modality, model, options, given, region)
+    return Job(filled, pipeline, options, changes, restore)
 
 
 def load(name: str, /, *, modality: str | None = None, device: str | None = None, dtype: str | None = None) -> Model:
@@ -313,74 +315,3 @@ def _guidance(request: Request) -> AnyGuidance:
         return guidance
     low, high = span(request.guidance_interval, "--guidance-interval", "0.3:5")
     return within(guidance, low, high)
-
-
-# --- editing ----------------------------------------------------------------------------------------------------------
-
-
-def _edited_input(request: Request, modality: Modality, options: Any) -> tuple[Sample | None, Region, Any]:
-    """The input to edit, the region to make anew, and the options fitted to it (an input keeps its duration)."""
-    if not request.init:
-        return None, {}, options
-    given = _read(modality, Path(request.init))
-    if not isinstance(modality, Timed):
-        if request.mask or request.extend is not None:
-            raise UsageError(
-                f"{request.modality} has no time axis: --mask and --extend are not possible, use --strength"
-            )
-        return given, {}, options
-    seconds = modality.seconds(given)
-    region: Region = {}
-    total = seconds
-    if request.mask:
-        start, stop = span(request.mask, "--mask", "1.0:2.5")
-        if stop > seconds:
-            raise UsageError(f"--mask {request.mask} lies outside {request.init}, which lasts {seconds:.2f} s")
-        region = {"time": (start / seconds, stop / seconds)}
-    if request.extend is not None:
-        total = seconds + request.extend
-        region = {"time": (seconds / total, 1.0)}
-    return given, region, make(modality.Options, {**request.options, "duration": total})
-
-
-def _read(modality: Modality, path: Path) -> Sample:
-    try:
-        return modality.read(path)
-    except UsageError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): give an intact file") from None
-
-
-def _edits(
-    request: Request, pipeline: Pipeline, options: Any, given: Sample | None, region: Region
-) -> tuple[tuple[Edit, ...], Callable[[Sample], Sample]]:
-    if given is None:
-        return (), lambda made: made
-    model, modality = pipeline.model, pipeline.modality
-    with torch.no_grad():
-        known = model.encode(given, options)
-    edits: list[Edit] = []
-    if region:
-        mask = region_mask(tuple(known.shape), model.axes, _on_state(region, model, options))
-        edits.append(inpaint(known, mask))
-        if request.resample > 1:
-            edits.append(resample(request.resample))
-    if request.strength is not None:
-        edits.append(variation(known, request.strength))
-
-    def restore(made: Sample) -> Sample:
-        return modality.keep(made, given, region) if region and isinstance(modality, Keeps) else made
-
-    return tuple(edits), restore
-
-
-def _on_state(region: Region, model: Model, options: Any) -> Region:
-    """A region of the sample as one of the state; what reaches the sample's end reaches the state's."""
-    covered = model.extent(options) if isinstance(model, Padded) else {}
-    shape = model.shape(options)
-
-    def fitted(axis: str, edge: float) -> float:
-        return edge if edge == 1 or axis not in covered else edge * covered[axis] / shape[model.axes[axis]]
-
-    return {axis: (fitted(axis, start), fitted(axis, stop)) for axis, (start, stop) in region.items()}

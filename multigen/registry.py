@@ -1,7 +1,8 @@
 """Names to plugins, through entry points; listing names imports nothing.
 
 Groups: ``multigen.modalities``, ``multigen.models``, ``multigen.samplers``, ``multigen.schedules``,
-``multigen.guidance`` and ``multigen.recipes``. A distribution joins by naming an object in one of them.
+``multigen.guidance``, ``multigen.recipes`` and ``multigen.metrics``. A distribution joins by naming an object in one of
+them.
 """
 
 import difflib
@@ -87,6 +88,7 @@ samplers = Registry("multigen.samplers", "sampler")
 schedules = Registry("multigen.schedules", "schedule")
 guidances = Registry("multigen.guidance", "guidance")
 recipes = Registry("multigen.recipes", "recipe")
+metrics = Registry("multigen.metrics", "metric")
 
 
 def unknown(noun: str, name: str, names: list[str], /) -> str:

@@ -35,9 +35,12 @@ class Request:
     guide_model: str = option("", "a weaker model to steer away from (autoguidance)")
     init: str = option("", "a file to start from, with --strength, --mask or --extend")
     strength: float | None = option(None, "how much of --init is made anew", low=0, high=1)
-    mask: str = option("", "START:END, the seconds of --init to make anew; the rest is kept")
+    mask: str = option("", "the part of --init to make anew; the rest is kept")
     extend: float | None = option(None, "how much to add at the end of --init", unit="s", low=0.1, high=600)
-    resample: int = option(1, "times that every stretch of a --mask or --extend is resampled", low=1, high=20)
+    complete: str = option("", "a file that is a part of the result; the rest is made")
+    resample: int = option(
+        1, "times that each stretch of an edit is resampled, so that its parts agree", low=1, high=20
+    )
     fingerprint: str = ""
 
     def validate(self) -> None:
@@ -72,8 +75,8 @@ class Request:
             )
         if self.mask and self.extend is not None:
             raise UsageError("--mask and --extend are two edits: run one, then the other on its result")
-        if self.mask:
-            span(self.mask, "--mask", "1.0:2.5")
+        if self.complete and self.init:
+            raise UsageError("--complete and --init are two edits: run one, then the other on its result")
 
 
 def components(prompt: str, /) -> list[tuple[str, float]]:

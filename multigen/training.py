@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,14 @@ class Recipe(Protocol):
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
         """Write a folder that ``--model`` takes; `about` says how it was trained."""
+
+
+@runtime_checkable
+class Couples(Protocol):
+    """A recipe that pairs samples with noise, as for sets, whose elements can be put in any order."""
+
+    def couple(self, x0: Tensor, unit: Tensor, /) -> Tensor:
+        """x0 rearranged to suit its noise: (b, ...) each. Every result must still be the sample."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,7 @@ def held_out(recipe: Recipe, network: nn.Module, settings: Settings, /, *, devic
         x0, cond = recipe.collate([items[i] for i in indices])
         x0, cond = x0.to(device), {key: value.to(device) for key, value in cond.items()}
         unit = white(list(indices), x0.shape[1:]).to(device)
+        x0 = _coupled(recipe, x0, unit)
         for t in LEVELS:
             sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
             x = x0 + along(lambda s: s, sigma, x0) * unit
@@ -147,6 +156,10 @@ def held_out(recipe: Recipe, network: nn.Module, settings: Settings, /, *, devic
             sums[t] += float((d - x0).square().flatten(1).mean(1).sum())
     errors = {str(t): total / len(items) for t, total in sums.items()}
     return {**errors, "mean": sum(errors.values()) / len(errors)}
+
+
+def _coupled(recipe: Recipe, x0: Tensor, unit: Tensor) -> Tensor:
+    return recipe.couple(x0, unit) if isinstance(recipe, Couples) else x0
 
 
 def _predict(network: nn.Module, p: Parameterization, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
@@ -261,7 +274,9 @@ def _step(
     cond = {key: value.to(accelerator.device) for key, value in cond.items()}
     seeds = [settings.seed * 0x1_0000_0000 + i for i in indices]
     sigma = noise_levels(white(seeds, (), stream=1), mean=settings.t_mean, sd=settings.t_sd)
-    x = x0 + along(lambda s: s, sigma, x0) * white(seeds, x0.shape[1:]).to(x0.device)
+    unit = white(seeds, x0.shape[1:]).to(x0.device)
+    x0 = _coupled(recipe, x0, unit)
+    x = x0 + along(lambda s: s, sigma, x0) * unit
     p = recipe.parameterization
     loss = velocity_loss(_predict(network, p, x, sigma, cond), x0, x, sigma, p).mean()
     if not torch.isfinite(loss):

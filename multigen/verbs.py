@@ -53,10 +53,14 @@ def generate(orders: Orders, /) -> int:
     for request in requests:
         request.validate()
     if isinstance(orders.modality, Checks):
-        orders.modality.check(paths[0], make(orders.modality.Options, orders.options))
+        orders.modality.check(paths[0], make(orders.modality.Options, orders.options), "")
+    from multigen.model import Kind
     from multigen.pipeline import prepare
 
     first = prepare(requests[0], device=orders.device, dtype=orders.dtype)
+    model = first.pipeline.model
+    if isinstance(orders.modality, Checks) and isinstance(model, Kind):
+        orders.modality.check(paths[0], first.options, model.kind)
     jobs = [first, *(first.again(request) for request in requests[1:])]
     if orders.verbose:
         print(f"{json.dumps(dataclasses.asdict(first.request))}", file=sys.stderr)
@@ -129,8 +133,12 @@ def _paths(orders: Orders) -> list[Path]:
     suffix = paths[0].suffix.lower()
     if suffix not in extensions:
         raise UsageError(f"{paths[0]} has no extension of {orders.modality.name}: choose from {', '.join(extensions)}")
-    if orders.picture is not None and orders.picture.suffix.lower() != ".png":
-        raise UsageError(f"{orders.picture} is no .png file: pictures are written as PNG")
+    if orders.picture is not None and isinstance(orders.modality, Shows):
+        drawable = orders.modality.show_extensions
+        if orders.picture.suffix.lower() not in drawable:
+            raise UsageError(
+                f"{orders.picture} is no picture that {orders.modality.name} is drawn as: {', '.join(drawable)}"
+            )
     for target in [paths[0], *([orders.picture] if orders.picture else [])]:
         existing = next(parent for parent in target.absolute().parents if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -183,6 +191,7 @@ LISTED = {
     "schedules": registry.schedules,
     "guidance": registry.guidances,
     "recipes": registry.recipes,
+    "metrics": registry.metrics,
 }
 
 
@@ -280,7 +289,7 @@ def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 VERBS = {
-    "list": Verb("list modalities, models, samplers, schedules, guidance and recipes", _list),
+    "list": Verb("list modalities, models, samplers, schedules, guidance, recipes and metrics", _list),
     "info": Verb("describe one of them", _info),
     "train": Verb("train a model from a recipe", _train),
     "replay": Verb("make a file again from its metadata and say whether it is bit-exact", _replay),

@@ -17,6 +17,7 @@ from toy_recipe import SETTINGS, ToyRecipe
 
 from multigen.denoise import edm, eps, flow, local, score, v, x0
 from multigen.errors import UsageError
+from multigen.noise import white
 from multigen.optim import Muon, orthogonalised
 from multigen.training import LEVELS, Average, learning_rate, noise_levels, train, velocity_loss
 
@@ -157,3 +158,25 @@ def test_two_processes_train_the_same_model_as_one(uninterrupted, tmp_path):
         expected, shared = (load_file(folder / name / "weights.safetensors") for folder in (whole, tmp_path))
         for key, weights in expected.items():
             torch.testing.assert_close(shared[key], weights, rtol=1e-4, atol=1e-5)
+
+
+def test_a_recipe_may_pair_samples_with_their_noise(tmp_path):
+    """`couple` sees the noise that is added, and its result is what is denoised."""
+    seen = []
+
+    class Coupled(ToyRecipe):
+        def couple(self, x0, unit, /):
+            seen.append(unit)
+            return x0.flip(-1)
+
+    class Flipped(ToyRecipe):
+        def collate(self, items):
+            x0, cond = super().collate(items)
+            return x0.flip(-1), cond
+
+    settings = dataclasses.replace(SETTINGS, samples=32, batch=16, evaluate_every=32)
+    coupled = list(train(Coupled(), settings, tmp_path / "coupled"))
+    flipped = list(train(Flipped(), settings, tmp_path / "flipped"))
+    assert [step.loss for step in coupled] == [step.loss for step in flipped]
+    assert coupled[-1].held_out == flipped[-1].held_out
+    assert torch.equal(seen[0], white(range(16), (2,)))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
 
+from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.options import option
+from multigen.request import span
 
 FADE_SECONDS = 0.005
 SEAM_SECONDS = 0.03
@@ -38,6 +40,8 @@ class Audio:
     extensions: ClassVar[Sequence[str]] = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus")
     default_model: ClassVar[str] = "audio-small"
     show_flag: ClassVar[str] = "spectrogram"
+    show_extensions: ClassVar[Sequence[str]] = (".png",)
+    mask_help: ClassVar[str] = "START:END, the seconds of --init to make anew; the rest is kept"
 
     def read(self, path: Path, /) -> Sample:
         from multigen_audio.files import read
@@ -50,7 +54,7 @@ class Audio:
 
         write(path, sample["wave"], sample["sample_rate"], tags=tags)
 
-    def check(self, path: Path, options: AudioOptions, /) -> None:
+    def check(self, path: Path, options: AudioOptions, kind: str, /) -> None:
         from multigen_audio.files import check_writable
 
         check_writable(path, channels=1, sample_rate=options.sample_rate or USUAL_RATE)
@@ -63,6 +67,14 @@ class Audio:
     def seconds(self, sample: Sample, /) -> float:
         """Length in seconds."""
         return float(sample["wave"].shape[-1] / sample["sample_rate"])
+
+    def region(self, mask: str, sample: Sample, /) -> Region:
+        """Seconds, as ``1.0:2.5``. Raises UsageError beyond the end of the sample."""
+        start, stop = span(mask, "--mask", "1.0:2.5")
+        seconds = self.seconds(sample)
+        if stop > seconds:
+            raise UsageError(f"--mask {mask} lies outside the input, which lasts {seconds:.2f} s")
+        return {"time": (start / seconds, stop / seconds)}
 
     def finish(self, sample: Sample, options: AudioOptions, /) -> Sample:
         """Resample, take out the offset, loop or fade the ends, and bring to the loudness.

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multigen.atomic import replace_file
 from multigen.errors import UsageError
-from multigen_audio.atomic import replace_file
 from multigen_audio.tags import add_tags, read_tags
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigen_audio.atomic import replace_file
+from multigen.atomic import replace_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,102 @@
+"""The input of an edit: from ``--init`` with ``--strength``, ``--mask`` or ``--extend``, and from ``--complete``, to
+edits of a plan."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multigen.edit import Edit, inpaint, region_mask, resample, variation
+from multigen.errors import UsageError
+from multigen.modality import Keeps, Masks, Modality, Parts, Region, Sample, Timed
+from multigen.model import Completes, Masked, Model, Padded
+from multigen.options import make
+from multigen.request import Request
+
+
+def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[Sample | None, Region, Any]:
+    """The input to edit, the region to make anew, and the options fitted to it (an input keeps its duration).
+
+    Raises UsageError for a file that cannot be read, an edit that the modality does not know, and a region outside.
+    """
+    for name, asked, known in (
+        ("--mask", request.mask, Masks),
+        ("--extend", request.extend, Timed),
+        ("--complete", request.complete, Parts),
+    ):
+        if asked not in ("", None) and not isinstance(modality, known):
+            raise UsageError(f"{name} is not possible for {request.modality}: use --init FILE --strength 0.6")
+    path = request.init or request.complete
+    if not path:
+        return None, {}, options
+    given = _read(modality, Path(path))
+    region: Region = modality.region(request.mask, given) if request.mask and isinstance(modality, Masks) else {}
+    if not isinstance(modality, Timed):
+        return given, region, options
+    seconds = modality.seconds(given)
+    total = seconds
+    if request.extend is not None:
+        total = seconds + request.extend
+        region = {"time": (seconds / total, 1.0)}
+    return given, region, make(modality.Options, {**request.options, "duration": total})
+
+
+def _read(modality: Modality, path: Path) -> Sample:
+    try:
+        return modality.read(path)
+    except UsageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): give an intact file") from None
+
+
+def model_name(request: Request, modality: Modality, /) -> str:
+    """The model that is named, or the modality's own for what is asked."""
+    own = modality.complete_model if request.complete and isinstance(modality, Parts) else modality.default_model
+    return request.model or own
+
+
+@torch.no_grad()
+def edits(
+    request: Request, modality: Modality, model: Model, options: Any, given: Sample | None, region: Region, /
+) -> tuple[tuple[Edit, ...], Callable[[Sample], Sample]]:
+    """What is done to the plan, and to the sample that is made in the end.
+
+    Raises UsageError for a model that cannot do it.
+    """
+    if given is None:
+        return (), lambda made: made
+    made: list[Edit] = []
+    if request.complete:
+        if not isinstance(model, Completes):
+            raise UsageError(f"the model {model.name!r} cannot complete a part: choose another --model, or --mask")
+        made.append(inpaint(*model.known(given, options)))
+    elif region:
+        made.append(inpaint(model.encode(given, options), _mask(region, model, given, options)))
+    if made and request.resample > 1:
+        made.append(resample(request.resample))
+    if request.strength is not None:
+        made.append(variation(model.encode(given, options), request.strength))
+
+    def restore(sample: Sample) -> Sample:
+        return modality.keep(sample, given, region) if region and isinstance(modality, Keeps) else sample
+
+    return tuple(made), restore
+
+
+def _mask(region: Region, model: Model, given: Sample, options: Any) -> torch.Tensor:
+    if isinstance(model, Masked):
+        return model.mask(region, given, options)
+    return region_mask(model.shape(options), model.axes, _on_state(region, model, options))
+
+
+def _on_state(region: Region, model: Model, options: Any) -> Region:
+    """A region of the sample as one of the state; what reaches the sample's end reaches the state's."""
+    covered = model.extent(options) if isinstance(model, Padded) else {}
+    shape = model.shape(options)
+
+    def fitted(axis: str, edge: float) -> float:
+        return edge if edge == 1 or axis not in covered else edge * covered[axis] / shape[model.axes[axis]]
+
+    return {axis: (fitted(axis, start), fitted(axis, stop)) for axis, (start, stop) in region.items()}
