@@ -49,7 +49,7 @@ class Parameterization:
 
     def to_x0(self, prediction: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
         """The denoised x0 that a network output stands for; all (b, ...)."""
-        return along(self.skip, sigma, x) * x + along(self.out, sigma, x) * prediction
+        return torch.addcmul(along(self.skip, sigma, x) * x, along(self.out, sigma, x), prediction)
 
     def from_x0(self, x0: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
         """The network output that stands for x0: the training target when x0 is the clean sample."""
@@ -177,7 +177,8 @@ def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
         bound.network(inner[i : i + rows], noise[i : i + rows], **{k: c[i : i + rows] for k, c in cond.items()})
         for i in range(0, b, rows)
     ]
-    return p.to_x0(torch.cat(parts).to(x.dtype), x, sigma)
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return p.to_x0(joined.to(x.dtype), x, sigma)
 
 
 def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
@@ -226,17 +227,23 @@ def _check_overlap(size: int, overlap: int) -> None:
 def _joined(
     denoise: Denoiser, x: Tensor, sigma: Sigma, dim: int, starts: Sequence[int], size: int, overlap: int
 ) -> Tensor:
-    """The x0 of windows of `size` at `starts` (modulo the length), cross-faded."""
+    """The x0 of windows of `size` at `starts` (rising, modulo the length), cross-faded."""
+    length, reach = x.shape[dim], max(x.shape[dim], starts[-1] + size)
+    around = x if reach == length else x.index_select(dim, torch.arange(reach, device=x.device) % length)
     ramp = torch.arange(1, size + 1, dtype=x.dtype, device=x.device)
     weight = torch.minimum(ramp, ramp.flip(0)).clamp(max=overlap + 1)
     weight = weight.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
-    total, norm = torch.zeros_like(x), torch.zeros_like(x)
+    total = torch.zeros_like(around)
+    norm = x.new_zeros(reach, *weight.shape[1:])
     for start in starts:
-        index = torch.arange(start, start + size, device=x.device) % x.shape[dim]
-        part = denoise(x.index_select(dim, index), sigma)
-        total.index_add_(dim, index, part * weight)
-        norm.index_add_(dim, index, weight.expand_as(part))
-    return total / norm
+        part = denoise(around.narrow(dim, start, size), sigma)
+        total.narrow(dim, start, size).addcmul_(part, weight)
+        norm[start : start + size] += weight
+    for first in range(length, reach, length):  # what went over the end belongs to the start
+        width = min(length, reach - first)
+        total.narrow(dim, 0, width).add_(total.narrow(dim, first, width))
+        norm[:width] += norm[first : first + width]
+    return total.narrow(dim, 0, length) / norm[:length]
 
 
 def window_starts(length: int, size: int, overlap: int) -> list[int]:

@@ -28,8 +28,10 @@ def _mix(seed: int, stream: int) -> int:
 def white(seeds: Sequence[int], shape: Sequence[int], /, *, stream: int = 0) -> Tensor:
     """Standard normal noise (len(seeds), *shape), float32, on the CPU; row i depends on seeds[i] and stream only."""
     generator = torch.Generator()
-    rows = [torch.randn(tuple(shape), generator=generator.manual_seed(_mix(seed, stream))) for seed in seeds]
-    return torch.stack(rows)
+    rows = torch.empty(len(seeds), *shape)
+    for row, seed in zip(rows, seeds, strict=True):
+        torch.randn(tuple(shape), generator=generator.manual_seed(_mix(seed, stream)), out=row)
+    return rows
 
 
 class Brownian:
@@ -114,7 +116,7 @@ class Brownian:
         before, here, after = _tau(hi), _tau(at), _tau(lo)
         share = (here - before) / (after - before)
         spread = math.sqrt(max(0.0, (here - before) * (after - here) / (after - before)))
-        return torch.lerp(w_hi, w_lo, share) + spread * self._normal(2 + node)
+        return torch.lerp(w_hi, w_lo, share).add_(self._normal(2 + node), alpha=spread)
 
 
 def _tau(log_sigma: float) -> float:
