@@ -16,9 +16,12 @@ from multigen.training import Items
 from multigen_models import audio_small
 from multigen_models.audio_data import Recordings, load_recordings, split_by_recording
 from multigen_models.audio_scenes import AS_RECORDED, SoundWindows
-from multigen_models.audio_small import WINDOW, AudioSmall, Scale, embed
+from multigen_models.audio_small import WINDOW, AudioSmall
+from multigen_models.layers import hidden
+from multigen_models.prompts import embed, stacked
+from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
-from multigen_models.weights import Published, read_network, write_folder
+from multigen_models.weights import start, write_folder
 
 ENDLESS = 1 << 40
 TRAINING_FRAMES = (
@@ -58,18 +61,11 @@ class AudioRecipe:
     def network(self) -> nn.Module:
         from multigen_models.spectrogram_unet import SpectrogramUNet
 
-        if self._warm_start is None:
-            return SpectrogramUNet()
-        from multigen import registry
-
-        named = self._warm_start in registry.models
-        published: Published | None = registry.models[self._warm_start] if named else None
-        folder = published.folder if published else Path(self._warm_start)
-        network: nn.Module = read_network(SpectrogramUNet, folder)
-        return network.train().requires_grad_(True)
+        network: nn.Module = start(SpectrogramUNet, self._warm_start)
+        return network
 
     def hidden(self, name: str, /) -> bool:
-        return any(part in name for part in ("conv1", "conv2", "query", "key_value", "project", "shrink", "grow"))
+        return hidden(name)
 
     def items(self, split: str, /) -> Items:
         if split == "train":
@@ -85,8 +81,7 @@ class AudioRecipe:
         return _Spectrograms(self, windows, unconditional=0.0)
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
-        x0 = torch.stack([x for x, _ in items])
-        return x0, {key: torch.stack([cond[key] for _, cond in items]) for key in items[0][1]}
+        return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
         write_folder(
@@ -95,8 +90,7 @@ class AudioRecipe:
             {
                 "loader": AudioSmall.loader,
                 "codec": asdict(self.codec),
-                "mean": [round(v, 4) for v in self.scale.mean.flatten().tolist()],
-                "std": [round(v, 4) for v in self.scale.std.flatten().tolist()],
+                **self.scale.write(),
                 "training": about,
             },
         )
@@ -121,12 +115,11 @@ class AudioRecipe:
                 seed=0,
             )
             frames = torch.cat([self.codec.analyse(wave).double() for wave, _ in windows], dim=-1)
-            values = {"mean": frames.mean(1).tolist(), "std": frames.std(1).clamp(min=0.1).tolist()}
+            scale = Scale(frames.mean(1), frames.std(1).clamp(min=0.1))
             temporary = kept.with_suffix(".part")
-            temporary.write_text(json.dumps({key: [round(v, 4) for v in row] for key, row in values.items()}))
+            temporary.write_text(json.dumps(scale.write()))
             os.replace(temporary, kept)
-        stored = json.loads(kept.read_text())
-        return Scale(*(torch.tensor(stored[key])[:, None] for key in ("mean", "std")))
+        return Scale.read(json.loads(kept.read_text()), axes=2)
 
 
 @final

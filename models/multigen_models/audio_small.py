@@ -1,6 +1,5 @@
 """The embedded audio model: a U-Net on log-magnitude spectrograms, 24 kHz, any duration."""
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from torch import Tensor
 from multigen.denoise import Cond, Denoiser, Parameterization, bind, local, ring, windowed
 from multigen.modality import Sample
 from multigen.model import Defaults
+from multigen_models.prompts import embed, stacked
+from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
-from multigen_models.text import TextEncoder
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
 
 SPECKLE = 0.1
@@ -24,43 +24,12 @@ WINDOW = 384
 SHORTEST = 256
 OVERLAP = 96
 LOOP_FRAMES = 24
-TOKENS = 64
 LOUD = 0.1
 
 
 def parameterization() -> Parameterization:
     """What the network predicts."""
     return local(SPECKLE)
-
-
-@functools.lru_cache
-def text_encoder() -> TextEncoder:
-    """The frozen text encoder, loaded once."""
-    return TextEncoder.load()
-
-
-@functools.lru_cache(maxsize=100_000)
-def embed(prompt: str, /) -> Cond:
-    """A prompt's token states (64, 384), mask (64,) and pooled vector (384,), whatever else is in a batch."""
-    cond = {key: value[0] for key, value in text_encoder().encode([prompt]).items()}
-    text, mask = cond["text"][:TOKENS], cond["mask"][:TOKENS]
-    missing = TOKENS - len(mask)
-    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": F.pad(mask, (0, missing)), "pooled": cond["pooled"]}
-
-
-@final
-@dataclass(frozen=True)
-class Scale:
-    """Standardisation of log magnitudes, bin by bin: (bins, 1) each."""
-
-    mean: Tensor
-    std: Tensor
-
-    def apply(self, logmag: Tensor, /) -> Tensor:
-        return (logmag - self.mean) / self.std
-
-    def undo(self, x: Tensor, /) -> Tensor:
-        return x * self.std + self.mean
 
 
 @final
@@ -87,7 +56,7 @@ class AudioSmall:
 
         about = read_about(folder)
         network = read_network(SpectrogramUNet, folder, dtype=dtype).to(device)
-        scale = Scale(*(torch.tensor(about[key])[:, None] for key in ("mean", "std")))
+        scale = Scale.read(about, axes=2)
         return cls(network, Spectrogram(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
@@ -100,8 +69,7 @@ class AudioSmall:
         return {"time": self.codec.frames(round(options.duration * self.codec.sample_rate))}
 
     def condition(self, prompts: Sequence[str], /) -> Cond:
-        rows = [embed(prompt) for prompt in prompts]
-        return {key: torch.stack([row[key] for row in rows]).to(self.device) for key in rows[0]}
+        return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
         whole = bind(self._forward, parameterization(), cond, rows=1 if self.device == "cpu" else None)

@@ -31,6 +31,13 @@ class Published:
         return self.folder / "README.md"
 
     def __call__(self, folder: Path | None = None, /, *, device: str = "cpu", dtype: str = "float32") -> Model:
+        """Raises UsageError where nothing is published under this name yet."""
+        if folder is None and not (self.folder / WEIGHTS).exists():
+            name = self.folder.name
+            raise UsageError(
+                f"{name} has no published weights yet: train it with multigen train {name} --data DIR, "
+                f"and give the folder as --model runs/{name}/model"
+            )
         return self.read(folder or self.folder, device=device, dtype=dtype)
 
 
@@ -64,6 +71,16 @@ def read_network(kind: Any, folder: Path, /, *, dtype: str = "float32") -> Any:
             f"the weights in {folder} are missing or damaged ({reason}): copy or train them again"
         ) from None
     return network.eval().requires_grad_(False)
+
+
+def start(kind: Any, model: str | None, /) -> Any:
+    """A network to train: new, or from a model of the zoo or a folder. Raises UsageError for damaged weights."""
+    if model is None:
+        return kind()
+    from multigen import registry
+
+    folder = registry.models[model].folder if model in registry.models else Path(model)
+    return read_network(kind, folder).train().requires_grad_(True)
 
 
 def fingerprint(folder: Path, /) -> str:
