@@ -275,7 +275,12 @@ def test_a_full_disk_leaves_nothing(capsys, monkeypatch):
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_what_is_finished_and_nothing_else(kind):
     words = ["audio", "rain", "-n", "50", "-o", "out/", "--steps", "2", "--guidance", "1", "--duration", "0.5"]
-    process = subprocess.Popen([sys.executable, "-m", "multigen", *words], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "multigen", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     for _ in range(600):
         if Path("out").exists() and len(list(Path("out").iterdir())) >= 2:
             break

@@ -12,7 +12,18 @@ import pytest
 from multigen import registry
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("accelerate", "av", "diffusers", "librosa", "matplotlib", "torchaudio", "transformers", "trimesh")
+HEAVY = (
+    "accelerate",
+    "av",
+    "diffusers",
+    "igl",
+    "librosa",
+    "matplotlib",
+    "skimage",
+    "torchaudio",
+    "transformers",
+    "trimesh",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +38,12 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_multigen_and_its_plugins_only(wheel):
     names = {name.split("/")[0] for name in wheel.namelist()}
     packages = {name for name in names if not name.endswith(".dist-info")}
-    assert packages == {"multigen", "multigen_audio", "multigen_models"}
+    assert packages == {"multigen", "multigen_audio", "multigen_3d", "multigen_models"}
 
 
 def test_the_wheel_holds_every_module_and_weight(wheel):
     inside = set(wheel.namelist())
-    for root in ("multigen", "modalities/multigen_audio", "models/multigen_models"):
+    for root in ("multigen", "modalities/multigen_audio", "modalities/multigen_3d", "models/multigen_models"):
         base = (ROOT / root).parent
         for path in (ROOT / root).rglob("*"):
             if path.suffix in (".py", ".safetensors", ".json", ".md", ".typed"):
@@ -40,7 +51,7 @@ def test_the_wheel_holds_every_module_and_weight(wheel):
 
 
 def test_every_entry_point_loads():
-    groups = ("modalities", "models", "samplers", "schedules", "guidance", "recipes")
+    groups = ("modalities", "models", "samplers", "schedules", "guidance", "recipes", "metrics")
     for group in groups:
         points = [p for p in entry_points(group=f"multigen.{group}") if p.dist and p.dist.name == "multigen-suite"]
         assert points
@@ -59,9 +70,13 @@ def imported(path):
 @pytest.mark.parametrize(
     ("root", "forbidden"),
     [
-        ("multigen", ("multigen_audio", "multigen_models", "diffusers", "transformers", "librosa", "torchaudio")),
-        ("modalities/multigen_audio", ("multigen_models", "diffusers")),
-        ("models/multigen_models", ("multigen_audio",)),
+        (
+            "multigen",
+            ("multigen_audio", "multigen_3d", "multigen_models", "diffusers", "transformers", "librosa", "torchaudio"),
+        ),
+        ("modalities/multigen_audio", ("multigen_models", "multigen_3d", "diffusers")),
+        ("modalities/multigen_3d", ("multigen_models", "multigen_audio", "diffusers")),
+        ("models/multigen_models", ("multigen_audio", "multigen_3d")),
     ],
 )
 def test_the_core_imports_no_plugin_and_the_wings_do_not_touch(root, forbidden):
@@ -99,7 +114,9 @@ def test_importing_the_whole_core_needs_torch_alone():
     assert not modules_after(f"import {', '.join(f'multigen.{name}' for name in core)}") & set(HEAVY)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["audio", "--help"], ["list"], ["train", "--bad"], ["audio", ""]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["audio", "--help"], ["3d", "--help"], ["list"], ["train", "--bad"], ["audio", ""]]
+)
 def test_help_and_errors_do_not_import_torch(words):
     code = f"from multigen.cli import main\ntry: main({words!r})\nexcept SystemExit: pass"
     assert "torch" not in modules_after(code)
@@ -107,5 +124,5 @@ def test_help_and_errors_do_not_import_torch(words):
 
 def test_listing_names_imports_no_plugin():
     code = "from multigen import registry\nregistry.models.names(), registry.modalities.names()"
-    assert not modules_after(code) & {"multigen_audio", "multigen_models", "torch"}
+    assert not modules_after(code) & {"multigen_audio", "multigen_3d", "multigen_models", "torch"}
     assert "audio" in registry.modalities.names()

@@ -1,0 +1,258 @@
+"""The shapes that `shape_quality` compares: prepared real ones, and ones that a model makes, kept in a folder."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from multigen.errors import UsageError
+from multigen.modality import Sample
+from multigen.pipeline import Job
+from multigen.pipeline import prepare as prepare_job
+from multigen.request import Request
+from multigen_3d import ShapeOptions
+from multigen_3d.metrics import surface_points, unit_box
+from multigen_models.shape_colors import COLOR_NAMES
+from multigen_models.shape_data import Shape, Shapes, sampling_weights
+from multigen_models.shape_names import with_article
+from multigen_models.shape_samples import AS_MADE, view
+
+POINTS = 2048
+PAINTED = ("chair", "table", "sofa", "lamp", "cabinet", "bottle", "car", "house", "fish", "boat")
+"""What the colours are asked of: things that come in any."""
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Shapes as coloured points of their surfaces.
+
+    points: (n, POINTS, 3), every cloud in the middle of the unit box. colors: (n, POINTS, 3) sRGB in [0, 1].
+    label: (n,) which of the things that were asked for, -1 for others. family: (n,) clusters, those of generated
+    shapes negative.
+    """
+
+    points: Tensor
+    colors: Tensor
+    label: Tensor
+    family: Tensor
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, chosen: Tensor, /) -> "Clouds":
+        """Those at indices, or where a mask is true."""
+        return Clouds(self.points[chosen], self.colors[chosen], self.label[chosen], self.family[chosen])
+
+    def __add__(self, other: "Clouds", /) -> "Clouds":
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Clouds(*(torch.cat(pair) for pair in pairs))
+
+
+# --- real shapes ------------------------------------------------------------------------------------------------------
+
+
+def kinds(shapes: Sequence[Shape], /, *, count: int) -> list[str]:
+    """The best covered kinds, the best first: those with the largest sums of `sampling_weights`."""
+    total: dict[str, float] = defaultdict(float)
+    for shape, weight in zip(shapes, sampling_weights(shapes), strict=True):
+        total[shape.kind] += weight
+    return sorted(total, key=lambda kind: -total[kind])[:count]
+
+
+def spread(shapes: Shapes, indices: Sequence[int], /, *, count: int, seed: int = 0) -> list[int]:
+    """At most `count` of the indices: one of every family at first, then a second of every family, and so on."""
+    order = [indices[int(i)] for i in np.random.default_rng(seed).permutation(len(indices))]
+    seen: dict[str, int] = defaultdict(int)
+    turn = {}
+    for index in order:
+        turn[index] = seen[shapes.shapes[index].family]
+        seen[shapes.shapes[index].family] += 1
+    return sorted(order, key=lambda index: turn[index])[:count]
+
+
+def real(shapes: Shapes, indices: Sequence[int], classes: Sequence[str], /, *, seed: int = 0) -> Clouds:
+    """Points of prepared shapes, drawn anew for every seed; labels are kinds."""
+    families = {name: i for i, name in enumerate(dict.fromkeys(shape.family for shape in shapes.shapes))}
+    chosen = [shapes.shapes[index] for index in indices]
+    points, colors = [], []
+    for shape in chosen:
+        rng = np.random.default_rng((seed, shape.row))
+        drawn = rng.choice(shapes.points.shape[1], POINTS, replace=False)
+        points.append(torch.from_numpy(shapes.points[shape.row][drawn].astype(np.float32)))
+        colors.append(torch.from_numpy(shapes.point_colors[shape.row][drawn].astype(np.float32) / np.float32(255)))
+    return Clouds(
+        unit_box(torch.stack(points)),
+        torch.stack(colors),
+        torch.tensor([classes.index(shape.kind) if shape.kind in classes else -1 for shape in chosen]),
+        torch.tensor([families[shape.family] for shape in chosen]),
+    )
+
+
+def noisy(clouds: Clouds, level: float, /) -> Clouds:
+    """Every point moved at random, by `level` of the longest side in each direction."""
+    noise = torch.randn(clouds.points.shape, generator=torch.Generator().manual_seed(0))
+    return dataclasses.replace(clouds, points=unit_box(clouds.points + level * noise))
+
+
+def cut(clouds: Clouds, kept: float, /) -> Clouds:
+    """Of every shape only that share which lies lowest along a direction drawn for it; the points there repeat."""
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(len(clouds), 3, 1, generator=generator)
+    order = (clouds.points @ directions)[..., 0].argsort(1)
+    places = torch.arange(POINTS) % max(round(kept * POINTS), 1)
+    index = order[:, places][:, :, None].expand(-1, -1, 3)
+    return dataclasses.replace(
+        clouds, points=unit_box(clouds.points.gather(1, index)), colors=clouds.colors.gather(1, index)
+    )
+
+
+# --- prompts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is asked for: texts with their labels, made with the seeds 0, 1, ..."""
+
+    name: str
+    texts: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+def captions(shapes: Shapes, indices: Sequence[int], /) -> Prompts:
+    """One caption of each of these shapes."""
+    said = [view(shapes.shapes[i], np.random.default_rng((0, i)), augmentation=AS_MADE).caption for i in indices]
+    return Prompts("captions", tuple(said), (-1,) * len(said))
+
+
+def of_kinds(classes: Sequence[str], /, *, each: int) -> Prompts:
+    """ "a chair", `each` times."""
+    pairs = [(with_article(kind, kind), label) for label, kind in enumerate(classes) for _ in range(each)]
+    return Prompts("kinds", *zip(*pairs, strict=True))
+
+
+def of_colors(each: int, /) -> Prompts:
+    """ "a red chair": every colour of `each` of the painted things."""
+    pairs = [
+        (with_article(f"{color} {kind}", kind), label)
+        for label, color in enumerate(COLOR_NAMES)
+        for kind in PAINTED[:each]
+    ]
+    return Prompts("colors", *zip(*pairs, strict=True))
+
+
+# --- generated shapes -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Made:
+    """Generated shapes, what their meshes are like, and what they cost.
+
+    checks: `mesh_checks` of each shape that is a mesh. evaluations: of the network, for each shape (guidance evaluates
+    it twice a step). seconds: the median for one shape. usual: the model's own number of steps.
+    """
+
+    clouds: Clouds
+    checks: Sequence[Mapping[str, float]]
+    evaluations: Sequence[int]
+    seconds: float
+    request: Request
+    usual: int
+    folder: Path
+
+
+def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache: Path) -> Made:
+    """A shape for every prompt; those that an earlier run with the same weights and settings left in `cache` are read.
+
+    request: how they are made; its prompt and options are filled in here.
+    """
+    first = dataclasses.replace(request, prompt=prompts.texts[0], options=dataclasses.asdict(ShapeOptions()))
+    job = prepare_job(first, device=device)
+    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
+    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
+    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    records = []
+    for seed, text in enumerate(tqdm(prompts.texts, f"{prompts.name}, {job.request.steps} steps", disable=None)):
+        name = hashlib.sha256(text.encode()).hexdigest()[:8]
+        path = folder / f"{prompts.name}-{seed:03d}-{name}.pt"
+        if not path.exists():
+            torch.save(_make(job.again(dataclasses.replace(first, prompt=text)), seed), path)
+        records.append(torch.load(path, weights_only=True))
+    seconds = sorted(record["seconds"] for record in records)
+    return Made(
+        Clouds(
+            unit_box(torch.stack([record["points"] for record in records])),
+            torch.stack([record["colors"] for record in records]),
+            torch.tensor(prompts.labels),
+            -1 - torch.arange(len(records)),
+        ),
+        [record["checks"] for record in records if record["checks"]],
+        [record["evaluations"] for record in records],
+        seconds[len(seconds) // 2],
+        job.request,
+        job.pipeline.model.defaults.steps,
+        folder,
+    )
+
+
+def _make(job: Job, seed: int) -> dict[str, Any]:
+    """One shape as points, before it is scaled and set on the ground: what is small in the cube is nearly nothing."""
+    evaluations = 0
+
+    def count(network: object, args: tuple[Tensor, ...], output: object) -> None:
+        nonlocal evaluations
+        evaluations += len(args[0])
+
+    hook = job.pipeline.model.network.register_forward_hook(count)  # type: ignore[attr-defined]
+    began = time.perf_counter()
+    with torch.no_grad():
+        state = job.plan(seed).result()[0]
+        try:
+            sample: Sample = job.pipeline.model.decode(state, job.options)
+        except UsageError:
+            sample = {"points": torch.zeros(1, 3), "colors": torch.zeros(1, 3)}
+    seconds = time.perf_counter() - began
+    hook.remove()
+    points, colors = as_points(sample)
+    checks = mesh_checks(sample) if "faces" in sample else {}
+    return {"points": points, "colors": colors, "checks": checks, "evaluations": evaluations, "seconds": seconds}
+
+
+def as_points(sample: Sample, /) -> tuple[Tensor, Tensor]:
+    """Points (POINTS, 3) and colours (POINTS, 3) of a mesh, by area, or of a cloud; of nothing, all at the origin."""
+    if "faces" in sample:
+        points, face, weights = surface_points(sample["vertices"], sample["faces"], POINTS)
+        return points, (weights[:, :, None] * sample["colors"][sample["faces"][face]]).sum(1)
+    some = torch.arange(POINTS) % len(sample["points"])
+    return sample["points"][some], sample["colors"][some]
+
+
+def mesh_checks(sample: Sample, /) -> dict[str, float]:
+    """What trimesh says of a mesh in the cube [-1, 1], 1 for yes.
+
+    side: the longest one of its box, of the cube's. pieces: connected parts.
+    """
+    import trimesh
+
+    vertices, faces = sample["vertices"].numpy(), sample["faces"].numpy()
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    return {
+        "watertight": float(mesh.is_watertight),
+        "winding consistent": float(mesh.is_winding_consistent),
+        "positive volume": float(mesh.volume > 0),
+        "side": float(mesh.extents.max() / 2),
+        "pieces": float(mesh.body_count),
+        "faces": float(len(faces)),
+    }

@@ -1,0 +1,101 @@
+"""How the embedded model of point clouds is trained: ``multigen train points-small --data FOLDER``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multigen.denoise import Cond, Parameterization
+from multigen.training import Items
+from multigen_models import points_small
+from multigen_models.layers import hidden
+from multigen_models.points_small import PointsSmall, to_state
+from multigen_models.prompts import embed, stacked
+from multigen_models.scale import Scale
+from multigen_models.shape_data import Shapes, load_shapes
+from multigen_models.shape_samples import AS_MADE, ShapeClouds, Views, in_turn
+from multigen_models.transport import assign, rearranged
+from multigen_models.weights import start, write_folder
+
+ENDLESS = 1 << 40
+POINTS = 2048
+VALIDATION_SHAPES = 96
+UNCONDITIONAL = 0.1
+SCALE = Scale(torch.tensor([0.0, 0.0, 0.0, -0.07, -0.07, -0.07]), torch.tensor([0.45, 0.45, 0.45, 0.5, 0.5, 0.5]))
+"""Mean and deviation of objects in the cube: one for the three axes, so that a turned object is a turned state."""
+
+
+@final
+class PointsRecipe:
+    """A `multigen.training.Recipe` for a folder of shapes that `load_shapes` takes."""
+
+    modality: ClassVar[str] = "3d"
+    settings: ClassVar[Mapping[str, Any]] = {"lr": 1e-3}
+    prompts: ClassVar[Sequence[str]] = (
+        "a red wooden chair",
+        "a blue car",
+        "a tall green tree",
+        "a small white house with a red roof",
+        "a grey sword",
+        "a yellow sofa",
+        "a brown horse",
+        "a purple table lamp",
+    )
+
+    def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
+        self.parameterization: Parameterization = points_small.parameterization()
+        self.scale = SCALE
+        self._seed, self._warm_start = seed, warm_start
+        self._shapes: Shapes = load_shapes(data, cache=cache)
+
+    def network(self) -> nn.Module:
+        from multigen_models.point_transformer import PointTransformer
+
+        network: nn.Module = start(PointTransformer, self._warm_start)
+        return network
+
+    def hidden(self, name: str, /) -> bool:
+        return hidden(name)
+
+    def items(self, split: str, /) -> Items:
+        if split == "train":
+            views = Views(self._shapes, self._shapes.training, length=ENDLESS, seed=self._seed)
+            return self._states(views, unconditional=UNCONDITIONAL)
+        held_out = self._shapes.validation
+        count = min(VALIDATION_SHAPES, len(held_out))
+        spread = [held_out[i * len(held_out) // count] for i in range(count)]
+        views = Views(self._shapes, spread, length=count, seed=0, augmentation=AS_MADE, order=in_turn)
+        return self._states(views, unconditional=0.0)
+
+    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+        return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
+
+    def couple(self, x0: Tensor, unit: Tensor, /) -> Tensor:
+        """The points of every cloud, each with the row of noise that is transported to it."""
+        return rearranged(x0, assign(x0[:, :, :3], unit[:, :, :3]))
+
+    def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
+        write_folder(folder, network, {"loader": PointsSmall.loader, **self.scale.write(), "training": about})
+
+    def _states(self, views: Views, *, unconditional: float) -> Items:
+        return _States(ShapeClouds(self._shapes, views, count=POINTS), self.scale, self._seed, unconditional)
+
+
+@final
+class _States:
+    """Standardised clouds with their captions' states; a share of them with the empty caption."""
+
+    def __init__(self, clouds: ShapeClouds, scale: Scale, seed: int, unconditional: float) -> None:
+        self._clouds, self._scale, self._seed, self._unconditional = clouds, scale, seed, unconditional
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
+        (points, colors), caption = self._clouds[index]
+        # The third number tells this generator from the one of the view.
+        dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
+        return to_state(points, colors, self._scale), embed("" if dropped else caption)

@@ -1,0 +1,88 @@
+"""U-Net on a packed distance and colour grid, conditioned on the noise level and on text tokens.
+
+The grids come folded, 4^3 distances and 2^3 colours to a position, so every convolution works on few positions and many
+channels, where a CPU is fast; convolutions carry the upper levels, attention the lower ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from multigen_models.layers import Norm, UNet, zeroed
+
+
+@final
+class VoxelUNet(UNet, ModelMixin, ConfigMixin):
+    """F(into * x, noise) of the preconditioned denoiser, for standardised packed grids.
+
+    Parameters
+    ----------
+    cells: positions along each axis; a multiple of 2 ** (levels - 1).
+    features: what is folded into the channels of one position.
+    channels: channels of each level; every level halves the three axes of the one before.
+    blocks: residual blocks of each level, on the way down and again on the way up.
+    heads: attention heads of each level; 0 is a level without attention.
+    self_attention: levels (by index) whose positions also attend to one another.
+    embedding: width of the embedding of noise level and pooled text.
+    text: width of the text encoder's states.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        cells: int = 16,
+        features: int = 88,
+        channels: Sequence[int] = (64, 128, 256),
+        blocks: Sequence[int] = (0, 1, 2),
+        kernels: Sequence[int] = (3, 3, 1),
+        heads: Sequence[int] = (0, 2, 4),
+        self_attention: Sequence[int] = (2,),
+        embedding: int = 256,
+        text: int = 384,
+    ) -> None:
+        super().__init__(width=embedding, text=text)
+        # Convolutions cannot tell a foot from a head: every level is told where its positions are.
+        self.position = nn.ParameterList(
+            nn.Parameter(0.02 * torch.randn(1, c, *[cells // 2**i] * 3)) for i, c in enumerate(channels)
+        )
+        self.fold = nn.Linear(features, channels[0])
+        self._add_levels(
+            axes=3,
+            channels=channels,
+            blocks=blocks,
+            kernels=kernels,
+            heads=heads,
+            self_attention=self_attention,
+            embedding=embedding,
+        )
+        self.norm = Norm(channels[0])
+        self.unfold = zeroed(nn.Linear(channels[0], features))
+        self.to(memory_format=torch.channels_last_3d)
+
+    def forward(self, x: Tensor, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        """The network's output, of the shape of x.
+
+        x: (b, features, cells, cells, cells); noise: (b,); text: (b, l, text); mask: (b, l) bool, True where there is a
+        token; pooled: (b, text).
+
+        Raises
+        ------
+        ValueError: x is of another shape.
+        """
+        wanted = (self.config.features, *[self.config.cells] * 3)
+        if tuple(x.shape[1:]) != wanted:
+            raise ValueError(f"x is {tuple(x.shape)}; it must be (b, {', '.join(map(str, wanted))})")
+        context = self.context(noise, text=text, mask=mask, pooled=pooled)
+        h = self._through_levels(self.fold(x.movedim(1, -1)).movedim(-1, 1), context)
+        return self.unfold(F.silu(self.norm(h.movedim(1, -1)))).movedim(-1, 1).contiguous()
+
+    def _place(self, h: Tensor, level: int, /) -> Tensor:
+        return h + self.position[level].to(h.dtype)

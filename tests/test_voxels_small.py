@@ -1,0 +1,259 @@
+"""The embedded model of meshes: meshes to states and back, boxes to masks, and its training data."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from multigen.errors import UsageError
+from multigen.options import NoOptions
+from multigen.testing import check_model
+from multigen.training import Settings, train
+from multigen_models.distance_grid import DistanceGrid
+from multigen_models.scale import Scale
+from multigen_models.voxel_unet import VoxelUNet
+from multigen_models.voxels_recipe import VoxelsRecipe
+from multigen_models.voxels_small import VoxelsSmall
+from multigen_models.weights import write_folder
+
+OPTIONS = NoOptions()
+TINY = {
+    "cells": 8,
+    "channels": (8, 12, 16),
+    "blocks": (0, 1, 1),
+    "heads": (0, 2, 2),
+    "self_attention": (2,),
+    "embedding": 16,
+}
+
+
+def tiny_network() -> VoxelUNet:
+    torch.manual_seed(0)
+    network = VoxelUNet(**TINY)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def model() -> VoxelsSmall:
+    g = torch.Generator().manual_seed(2)
+    scale = Scale(torch.randn(88, 1, 1, 1, generator=g), 0.5 + torch.rand(88, 1, 1, 1, generator=g))
+    codec = DistanceGrid(resolution=32, color_resolution=16)
+    return VoxelsSmall(tiny_network(), codec, scale, "0" * 16, "cpu", torch.float32)
+
+
+def ellipsoid(*, axes=(1.0, 1.0, 1.0), centre=(0.0, 0.0, 0.0)) -> dict[str, Tensor]:
+    """A closed mesh, blue where z < centre and red elsewhere."""
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    unit = torch.from_numpy(ball.vertices.copy()).float()
+    red = (unit[:, 2:] >= 0).float()
+    return {
+        "vertices": unit * torch.tensor(axes) + torch.tensor(centre),
+        "faces": torch.from_numpy(ball.faces.copy()).long(),
+        "colors": torch.cat([red, torch.zeros_like(red), 1 - red], dim=1),
+    }
+
+
+def test_a_ball_comes_back_with_its_colours_wherever_it_was(model: VoxelsSmall) -> None:
+    state = model.encode(ellipsoid(axes=(40.0, 40.0, 40.0), centre=(500.0, -3.0, 7.0)), OPTIONS)
+    assert state.shape == (88, 8, 8, 8) == model.shape(OPTIONS)
+    assert state.dtype == torch.float32
+    # Only a cell between red and blue, as near to the one as to the other, may turn over by rounding.
+    moved = (state - model.encode(ellipsoid(), OPTIONS)).abs()
+    assert moved[:64].max() < 1e-4
+    assert moved.gt(1e-4).float().mean() < 0.005
+    made = model.decode(state, OPTIONS)
+    assert {key: value.dtype for key, value in made.items()} == {
+        "vertices": torch.float32,
+        "faces": torch.int64,
+        "colors": torch.float32,
+    }
+    radius = made["vertices"].norm(dim=1)
+    assert (radius - 1).abs().max() < 0.25 * model.codec.voxel
+    away = made["vertices"][:, 2].abs() > 4 * model.codec.voxel
+    red = made["vertices"][:, 2] > 0
+    wanted = torch.stack([red, torch.zeros_like(red), ~red], dim=1).float()
+    assert away.float().mean() > 0.5
+    torch.testing.assert_close(made["colors"][away], wanted[away], rtol=0, atol=0.02)
+
+
+def test_the_state_is_the_standardised_grids_indexed_x_y_z(model: VoxelsSmall) -> None:
+    """An ellipsoid that is long in x, shorter in y, flat in z, and red towards +z."""
+    state = model.encode(ellipsoid(axes=(5.0, 3.0, 1.0)), OPTIONS)
+    packed = state * model.scale.std + model.scale.mean
+    distance, color = model.codec.unpack(packed)
+    inside = (distance < 0).nonzero()
+    sides = (inside.amax(0) - inside.amin(0) + 1) * model.codec.voxel
+    torch.testing.assert_close(sides.float(), torch.tensor([2.0, 1.2, 0.4]), rtol=0, atol=1.1 * model.codec.voxel)
+    towards = color[0].abs().gt(0.5).nonzero()[:, 2] >= 8
+    assert color[0][color[0].abs() > 0.5].gt(0).eq(towards).float().mean() > 0.95
+
+
+def test_what_has_no_surface_is_refused(model: VoxelsSmall) -> None:
+    cloud = {"points": torch.rand(5, 3), "colors": torch.rand(5, 3)}
+    with pytest.raises(UsageError, match="takes a mesh"):
+        model.encode(cloud, OPTIONS)
+    ball = ellipsoid()
+    for vertices in (ball["vertices"] * 0, ball["vertices"] * torch.nan, ball["vertices"] * torch.tensor([1.0, 0, 0])):
+        with pytest.raises(UsageError, match="with a surface"):
+            model.encode(ball | {"vertices": vertices}, OPTIONS)
+    with pytest.raises(UsageError, match="with a surface"):
+        model.encode(ball | {"faces": ball["faces"][:0]}, OPTIONS)
+
+
+def test_vertices_that_no_face_uses_do_not_count(model: VoxelsSmall) -> None:
+    ball = ellipsoid()
+    far = torch.tensor([[1e6, 0.0, 0.0]])
+    strayed = {
+        "vertices": torch.cat([ball["vertices"], far]),
+        "faces": ball["faces"],
+        "colors": torch.cat([ball["colors"], torch.ones(1, 3)]),
+    }
+    assert model.encode(strayed, OPTIONS).equal(model.encode(ball, OPTIONS))
+
+
+def cells(*ranges: range) -> Tensor:
+    mask = torch.zeros(8, 8, 8)
+    mask[tuple(slice(r.start, r.stop) for r in ranges)] = 1
+    return mask
+
+
+def test_a_box_is_masked_where_the_sample_lies(model: VoxelsSmall) -> None:
+    """32 voxels, 28 of them over the longest side, 4 to a cell: x = 10 to 30 is 2 to 30 voxels."""
+    sample = ellipsoid(axes=(10.0, 5.0, 10.0), centre=(20.0, 0.0, 0.0))
+    whole = range(8)
+    # y is 5 of 10: 14 voxels from 9 to 23. A third to two thirds: 13.67 to 18.33, cells 3 and 4.
+    mask = model.mask({"y": (1 / 3, 2 / 3)}, sample, OPTIONS)
+    assert mask.shape == model.shape(OPTIONS)
+    assert mask.eq(cells(whole, range(3, 5), whole)).all()
+    # x from 2 + 0.5 * 28 = 16 to 2 + 0.75 * 28 = 23 voxels: cells 4 and 5.
+    assert model.mask({"x": (0.5, 0.75)}, sample, OPTIONS).eq(cells(range(4, 6), whole, whole)).all()
+    # What reaches an end of the sample reaches the grid's.
+    assert (
+        model.mask({"y": (0.0, 0.5), "z": (0.75, 1.0)}, sample, OPTIONS).eq(cells(whole, range(4), range(5, 8))).all()
+    )
+    assert model.mask({}, sample, OPTIONS).eq(1).all()
+
+
+def test_the_cells_of_a_mask_hold_the_surface_in_its_box(model: VoxelsSmall) -> None:
+    """Moving the vertices inside of a box changes the state only in cells of the mask around it."""
+    ball = ellipsoid(axes=(1.0, 0.6, 0.8))
+    dented = ball["vertices"].clone()
+    top = dented[:, 1] > 0.3
+    dented[top, 1] = 0.3
+    mask = model.mask({"y": (0.7, 1.0)}, ball, OPTIONS)
+    grid = model.codec
+    distances = [
+        grid.analyse(vertices.double(), ball["faces"], ball["colors"][ball["faces"]].mean(1))[0]
+        for vertices in (ball["vertices"], dented)
+    ]
+    changed = (distances[0].sign() != distances[1].sign()).nonzero() // 4
+    assert len(changed) > 10
+    assert mask[0][tuple(changed.T)].eq(1).all()
+
+
+@pytest.mark.parametrize("region", [{"time": (0.0, 0.5)}, {"x": (0.5, 0.5)}, {"y": (-0.1, 0.5)}])
+def test_other_boxes_are_refused(model: VoxelsSmall, region) -> None:
+    with pytest.raises(UsageError):
+        model.mask(region, ellipsoid(), OPTIONS)
+
+
+def test_it_is_a_model(model: VoxelsSmall) -> None:
+    check_model(model, OPTIONS, ellipsoid(), prompts=("a red chair", "a blue car"))
+
+
+@torch.no_grad()
+def test_a_written_model_is_read_again(model: VoxelsSmall, tmp_path) -> None:
+    network = model.network
+    half = {name: tensor.half().float() for name, tensor in network.state_dict().items()}
+    network.load_state_dict(half)
+    about = {"codec": {"resolution": 32, "color_resolution": 16}, **model.scale.write()}
+    write_folder(tmp_path / "model", network, about)
+    again = VoxelsSmall.load(tmp_path / "model", device="cpu", dtype="float32")
+    assert (again.name, again.modality, again.kind) == ("voxels-small", "3d", "mesh")
+    assert again.codec == model.codec
+    assert len(again.fingerprint) == 16
+    x = torch.randn(1, 88, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    cond = model.condition(["a red chair"])
+    assert again.denoiser(cond, OPTIONS)(x, 2.0).equal(model.denoiser(cond, OPTIONS)(x, 2.0))
+    ball = model.encode(ellipsoid(), OPTIONS)
+    torch.testing.assert_close(again.encode(ellipsoid(), OPTIONS), ball, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> VoxelsRecipe:
+    """On a folder of balls and boxes that are called by names of things."""
+    import trimesh
+
+    folder = tmp_path_factory.mktemp("shapes")
+    meshes, labels = [], ("chair", "table", "car", "house", "tree", "lamp", "sword", "bed")
+    for i in range(8):
+        mesh = trimesh.creation.icosphere(subdivisions=1) if i % 2 else trimesh.creation.box()
+        meshes.append((mesh.vertices * [1, 0.5 + 0.08 * i, 0.7], mesh.faces, np.full((len(mesh.faces), 3), 20 * i)))
+    vertices, faces, colors = zip(*meshes, strict=True)
+    offsets = [np.cumsum([0, *map(len, parts)]) for parts in (vertices, faces)]
+    np.savez(
+        folder / "meshes.npz",
+        verts=np.concatenate(vertices).astype(np.float32),
+        faces=np.concatenate(faces).astype(np.int32),
+        face_rgb=np.concatenate(colors).astype(np.uint8),
+        vert_offset=offsets[0],
+        face_offset=offsets[1],
+    )
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("index", "id", "label", "name", "category", "modular_part", "author", "licence", "url"))
+        for i, label in enumerate(labels):
+            writer.writerow((i, f"pack{i}/{label}.glb", label, label, "", 0, "somebody", "CC0", "https://example.org"))
+    return VoxelsRecipe(folder, folder / "cache", seed=3)
+
+
+def test_items_are_standardised_grids_with_captions_and_a_tenth_without(recipe: VoxelsRecipe) -> None:
+    items = recipe.items("train")
+    x, cond = items[5]
+    again, same = items[5]
+    assert x.equal(again)
+    assert all(cond[key].equal(same[key]) for key in cond)
+    assert x.shape == (88, 16, 16, 16)
+    assert {key: tuple(value.shape) for key, value in cond.items()} == {
+        "text": (64, 384),
+        "mask": (64,),
+        "pooled": (384,),
+    }
+    x0, batch = recipe.collate([items[i] for i in range(64)])
+    assert (x0.mean().abs() < 0.3) & (x0.std() > 0.5) & (x0.std() < 1.5)
+    empty = batch["mask"].sum(1).eq(2).float().mean()
+    assert 0.01 < empty < 0.25
+    held_out = recipe.items("validation")
+    assert 0 < len(held_out) < 8
+    assert all(held_out[i][1]["mask"].sum() > 2 for i in range(len(held_out)))
+
+
+def test_the_scale_is_that_of_the_shapes_and_is_kept(recipe: VoxelsRecipe) -> None:
+    shapes = recipe._shapes
+    grids = [recipe.codec.pack(*recipe._as_made([i])[0][0]) for i in shapes.training]
+    channels = torch.stack(grids).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(recipe.scale.mean.flatten(), channels.mean(1), rtol=0, atol=2e-4)
+    torch.testing.assert_close(recipe.scale.std.flatten(), channels.std(1).clamp(min=0.01), rtol=1e-2, atol=2e-4)
+
+
+def test_training_writes_a_model(recipe: VoxelsRecipe, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(VoxelsRecipe, "network", lambda self: VoxelUNet(**TINY | {"cells": 16}))
+    settings = Settings(samples=8, batch=4, warmup=4, evaluate_every=8, precision="no")
+    *_, last = train(recipe, settings, tmp_path / "run")
+    assert last.exported is not None
+    assert np.isfinite(last.held_out["mean"])
+    about = json.loads((last.exported / "multigen.json").read_text())
+    assert about["loader"] == "voxels-small"
+    made = VoxelsSmall.load(last.exported, device="cpu", dtype="float32")
+    assert made.shape(OPTIONS) == (88, 16, 16, 16)
+    assert made.scale.mean.equal(recipe.scale.mean)
+    assert any(recipe.hidden(name) for name, _ in made.network.named_parameters())
