@@ -113,6 +113,18 @@ def test_smoothing_takes_the_roughness_and_leaves_the_volume() -> None:
     assert solid(unchanged).volume == pytest.approx(solid(ball()).volume, rel=0.01)
 
 
+def test_a_round_of_smoothing_is_a_step_inwards_and_one_outwards() -> None:
+    shape = lumps(5)
+    vertices, edges = shape["vertices"].double().numpy(), solid(shape).edges_unique
+    step = np.zeros((len(vertices), len(vertices)))
+    step[edges[:, 0], edges[:, 1]] = step[edges[:, 1], edges[:, 0]] = 1
+    step /= step.sum(1, keepdims=True)
+    for size in (0.5, -0.526, 0.5, -0.526):
+        vertices = vertices + size * (step @ vertices - vertices)
+    expected = finish({**shape, "vertices": torch.from_numpy(vertices).float()}, size=1.0, smooth=0, faces=0)
+    assert torch.allclose(finish(shape, size=1.0, smooth=2, faces=0)["vertices"], expected["vertices"], atol=1e-5)
+
+
 def test_pieces_that_touch_in_a_point_stay_whole() -> None:
     one = trimesh.creation.icosphere(subdivisions=3)
     top = int(one.vertices[:, 1].argmax())

@@ -12,7 +12,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from multigen.errors import UsageError
+from multigen.errors import GenerationError, UsageError
 from multigen_3d.render import preview, render
 from multigen_3d.triangles import triangles
 
@@ -344,6 +344,12 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
     with pytest.raises(UsageError, match="no sample"):
         preview([], tmp_path / "none.png")
+
+
+def test_without_a_ray_engine_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
+    with pytest.raises(GenerationError, match="pip install embreex"):
+        render(SCENE)
 
 
 def test_importing_is_light() -> None:

@@ -96,7 +96,7 @@ def test_both_ends_of_every_axis_differ(network: VoxelUNet, axis: int) -> None:
     given = condition(2, 3)
     # Kernels that cannot tell the ends either: only the learned positions can.
     for module in network.modules():
-        if isinstance(module, nn.Conv3d):
+        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
             module.weight.copy_(module.weight.mean(dim=(2, 3, 4), keepdim=True).expand_as(module.weight))
     y = network(x, noise, **given)
     assert (network(x.flip(axis), noise, **given).flip(axis) - y).abs().max() > 1e-2

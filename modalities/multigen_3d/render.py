@@ -52,6 +52,7 @@ def render(
 
     Raises:
         UsageError: there is nothing to draw, or a coordinate is not finite.
+        GenerationError: embreex is missing, as where it has no wheel (Linux on ARM).
     """
     return Scene(sample).render(size=size, azimuth=azimuth, elevation=elevation, samples=samples)
 
@@ -74,7 +75,8 @@ def preview(
         columns: of the sheet; by default up to 4, and 6 for more than 16 samples.
 
     Raises:
-        UsageError: another extension, or a sample with nothing to draw.
+        UsageError: another extension, no sample, or a sample with nothing to draw.
+        GenerationError: embreex is missing.
         OSError: the file cannot be written.
     """
     extension = Path(path).suffix.lower()
@@ -122,7 +124,7 @@ def _title(text: str, width: int) -> np.ndarray:
 
     # The font with the most scripts that comes with a dependency.
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    font = ImageFont.truetype(file, max(11, width // 22))
+    font = ImageFont.truetype(str(file), max(11, width // 22))
     line = round(1.1 * sum(font.getmetrics()))
     strip = Image.new("RGB", (width, line // 2 * 2 * _TITLE_LINES + 4), (_PAPER,) * 3)
     draw = ImageDraw.Draw(strip)

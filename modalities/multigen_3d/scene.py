@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from multigen.errors import GenerationError
 from multigen_3d.triangles import dot, triangles, unit
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ class Scene:
 
         Raises:
             UsageError: there is nothing to draw, or a coordinate is not finite.
+            GenerationError: embreex is missing, as where it has no wheel (Linux on ARM).
         """
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
+        try:
+            from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
+        except ImportError as error:
+            raise GenerationError(
+                "a picture of a shape needs embreex, which is not installed and cannot be on every processor: "
+                "try pip install embreex, or draw no picture"
+            ) from error
 
         self._triangles = triangles(sample)
         self._floor = float(self._triangles.corners[..., 1].min())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -180,11 +180,13 @@ class UNet(Conditioned):
         heads: Sequence[int],
         self_attention: Sequence[int],
         embedding: int,
+        grow: Callable[[int, int], nn.Module],
         kernels: Sequence[int] | None = None,
     ) -> None:
         """One stage for each of `channels` down, and one up; each level halves every axis of the one before.
 
-        self_attention: levels (by index) whose positions also attend to one another.
+        self_attention: levels (by index) whose positions also attend to one another. grow: makes the layer from the
+        channels of a level to those of the one above. kernels: of the residual blocks of each level, 3 by default.
         """
         conv = CONVOLUTIONS[axes]
 
@@ -200,7 +202,7 @@ class UNet(Conditioned):
         self.up = nn.ModuleList(stage(i) for i in levels)
         pairs = list(itertools.pairwise(channels))
         self.shrink = nn.ModuleList(conv(c, d, 2, stride=2) for c, d in pairs)
-        self.grow = nn.ModuleList(conv(d, c, 1) for c, d in pairs)
+        self.grow = nn.ModuleList(grow(d, c) for c, d in pairs)
 
     def _through_levels(self, h: Tensor, context: Context, /) -> Tensor:
         """h: (b, channels[0], ...) -> (b, channels[0], ...)."""
@@ -214,8 +216,12 @@ class UNet(Conditioned):
         for i in reversed(range(len(self.up))):
             h = self.up[i](h, context)
             if i:
-                h = skips[i - 1] + F.interpolate(self.grow[i - 1](h), scale_factor=2.0)
+                h = skips[i - 1] + self._larger(h, i - 1)
         return h
+
+    @abstractmethod
+    def _larger(self, h: Tensor, level: int, /) -> Tensor:
+        """h: (b, channels[level + 1], ...) through the layer `grow[level]`, twice as many positions along each axis."""
 
     @abstractmethod
     def _place(self, h: Tensor, level: int, /) -> Tensor:

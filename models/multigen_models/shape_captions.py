@@ -47,6 +47,7 @@ _PARTS: Mapping[str, tuple[str, int, int]] = {
     "knife": ("handle", 0, 1),
     "axe": ("handle", 0, 2),
     "hammer": ("handle", 0, 2),
+    "flag": ("pole", 0, 3),
     "jar": ("lid", 4, 5),
     "car": ("wheels", 0, 1),
     "truck": ("wheels", 0, 1),

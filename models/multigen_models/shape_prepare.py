@@ -52,6 +52,8 @@ _BRIGHT = re.compile(
     r"building_\w+_building_|catapult_turret|(?<!crate)_lid\.|(chest_gold|fridge_\w+|oven|garage|doorway)_door|_fan\."
     r"|_gate_(left|right)|_drill_module|lantern_lantern|Remastered/spikes\.|_wheel_"
 )
+# Models whose sRGB was taken for linear light and turned into sRGB again: everything is pastel.
+_PASTEL = ("pmndrs/", "kenney")  # beginning of the id, author
 # Quarter turns about y that bring the front of a model to +z, where the front of all others is.
 _TURNED: Mapping[str, int] = {
     "quaternius/tank_pack/Tank.glb": 1,
@@ -192,7 +194,7 @@ class Meshes:
         corners = vertices[faces] if len(faces) else vertices[:, None]
         low, high = corners.min((0, 1)), corners.max((0, 1))
         vertices = (vertices - (low + high) / 2) * np.float32(2 / max(float((high - low).max()), 1e-12))
-        return _turned(vertices, _TURNED.get(row["id"], 0)), faces, _true_colors(self.face_rgb[part], row["id"])
+        return _turned(vertices, _TURNED.get(row["id"], 0)), faces, _true_colors(self.face_rgb[part], row)
 
 
 _opened: list[Meshes] = []  # of a worker process
@@ -250,12 +252,14 @@ def _surface_points(
     return points[chosen].astype(np.float32), normals.astype(np.float32), colors[face[chosen]]
 
 
-def _true_colors(rgb: NDArray[np.uint8], model: str) -> Colors:
-    """Face colours in [0, 1], those of the packs that came out too dark as bright as they are."""
+def _true_colors(rgb: NDArray[np.uint8], row: Mapping[str, str]) -> Colors:
+    """Face colours in [0, 1] sRGB, those of packs that came out too dark or too pale as they are."""
     colors = rgb.astype(np.float32) / np.float32(255)
-    if not _DIM.match(model) or _BRIGHT.search(model):
-        return colors
     linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    if row["id"].startswith(_PASTEL[0]) and row.get("author") == _PASTEL[1]:
+        return np.asarray(linear, np.float32)
+    if not _DIM.match(row["id"]) or _BRIGHT.search(row["id"]):
+        return colors
     bright = np.minimum(linear / 0.4, 1)
     return np.where(bright <= 0.0031308, bright * 12.92, 1.055 * bright ** (1 / 2.4) - 0.055).astype(np.float32)
 

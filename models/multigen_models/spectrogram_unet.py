@@ -7,6 +7,7 @@ is fast; convolutions carry the upper levels, attention the lower ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import final
 
 import torch
@@ -56,7 +57,13 @@ class SpectrogramUNet(UNet, ModelMixin, ConfigMixin):
         )
         self.fold = nn.Conv2d(p * q, channels[0], 3, padding=1)
         self._add_levels(
-            axes=2, channels=channels, blocks=blocks, heads=heads, self_attention=self_attention, embedding=embedding
+            axes=2,
+            channels=channels,
+            blocks=blocks,
+            heads=heads,
+            self_attention=self_attention,
+            embedding=embedding,
+            grow=partial(nn.Conv2d, kernel_size=1),
         )
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Conv2d(channels[0], p * q, 3, padding=1))
@@ -85,6 +92,9 @@ class SpectrogramUNet(UNet, ModelMixin, ConfigMixin):
         h = self._through_levels(self.fold(_fold(x, p, q)), context)
         h = F.silu(self.norm(h.movedim(1, -1))).movedim(-1, 1)
         return _unfold(self.unfold(h), p, q)
+
+    def _larger(self, h: Tensor, level: int, /) -> Tensor:
+        return F.interpolate(self.grow[level](h), scale_factor=2.0)
 
     def _place(self, h: Tensor, level: int, /) -> Tensor:
         return h + self.frequency[level].to(h.dtype)

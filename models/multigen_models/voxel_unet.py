@@ -7,6 +7,7 @@ channels, where a CPU is fast; convolutions carry the upper levels, attention th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import final
 
 import torch
@@ -62,6 +63,7 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
             heads=heads,
             self_attention=self_attention,
             embedding=embedding,
+            grow=partial(nn.ConvTranspose3d, kernel_size=2, stride=2),
         )
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Linear(channels[0], features))
@@ -83,6 +85,10 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
         context = self.context(noise, text=text, mask=mask, pooled=pooled)
         h = self._through_levels(self.fold(x.movedim(1, -1)).movedim(-1, 1), context)
         return self.unfold(F.silu(self.norm(h.movedim(1, -1)))).movedim(-1, 1).contiguous()
+
+    def _larger(self, h: Tensor, level: int, /) -> Tensor:
+        grown: Tensor = self.grow[level](h)
+        return grown
 
     def _place(self, h: Tensor, level: int, /) -> Tensor:
         return h + self.position[level].to(h.dtype)
