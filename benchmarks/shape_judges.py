@@ -1,7 +1,7 @@
 """What judges shapes in `shape_quality`: set metrics, a classifier, nearest neighbours, colours and symmetry."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,12 +146,14 @@ class Classifier:
     """
 
     def __init__(self, training: Clouds, held_out: Clouds, /) -> None:
-        everything = _known(training) + _known(held_out)
-        right = {name: _cross_validated(kind, everything) for name, kind in CLASSIFIERS.items()}
+        everything, first = _known(training) + _known(held_out), torch.arange(len(_known(training)))
+        seen = [everything.points, *(varied(everything.points, seed=seed) for seed in range(VARIATIONS))]
+        features = torch.stack([descriptors(points) for points in seen])
+        right = {name: _cross_validated(kind, features, everything) for name, kind in CLASSIFIERS.items()}
         self.scores = {name: share(hits, everything) for name, hits in right.items()}
         self.name = max(right, key=lambda name: self.scores[name].value)
         self.real, self.hits = everything, right[self.name]
-        self._fitted = _fit(CLASSIFIERS[self.name], _known(training))
+        self._fitted = _fit(CLASSIFIERS[self.name], features[:, first], everything.label[first])
 
     def right(self, clouds: Clouds, /) -> Tensor:
         """(n,) bool, whether each is taken for what it was asked to be."""
@@ -189,24 +191,19 @@ def _known(clouds: Clouds) -> Clouds:
     return clouds[clouds.label >= 0]
 
 
-def _fit(kind: Any, clouds: Clouds) -> Any:
-    seen = [clouds.points, *(varied(clouds.points, seed=seed) for seed in range(VARIATIONS))]
-    features = torch.cat([descriptors(points) for points in seen])
-    labels = clouds.label.repeat(VARIATIONS + 1)
-    return make_pipeline(StandardScaler(), clone(kind)).fit(features.numpy(), labels.numpy())
+def _fit(kind: Any, features: Tensor, label: Tensor) -> Any:
+    """features: (variations, n, d)."""
+    model = make_pipeline(StandardScaler(), clone(kind))
+    return model.fit(features.flatten(0, 1).numpy(), label.repeat(len(features)).numpy())
 
 
-def _folds(clouds: Clouds) -> Iterator[tuple[Tensor, Tensor]]:
+def _cross_validated(kind: Any, features: Tensor, clouds: Clouds) -> Tensor:
+    """(n,) bool, whether each shape was taken for what it is by a classifier that never saw its family."""
+    right = torch.zeros(len(clouds), dtype=torch.bool)
     split = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for fitted, tested in split.split(clouds.label, clouds.label, clouds.family):
-        yield torch.from_numpy(fitted), torch.from_numpy(tested)
-
-
-def _cross_validated(kind: Any, clouds: Clouds) -> Tensor:
-    right = torch.zeros(len(clouds), dtype=torch.bool)
-    for fitted, tested in _folds(clouds):
-        predicted = _fit(kind, clouds[fitted]).predict(descriptors(clouds.points[tested]).numpy())
-        right[tested] = torch.from_numpy(predicted) == clouds.label[tested]
+        model = _fit(kind, features[:, fitted], clouds.label[fitted])
+        right[tested] = torch.from_numpy(model.predict(features[0, tested].numpy())) == clouds.label[tested]
     return right
 
 
