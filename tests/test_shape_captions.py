@@ -15,6 +15,7 @@ from multigen_models.shape_captions import (
     Traits,
     Usual,
     caption,
+    noticed,
     part_color,
     proportions,
     styles,
@@ -88,6 +89,22 @@ def test_labels_become_what_a_person_would_type(label: str, name: str, category:
     assert "|".join((" ".join(got.modifiers), " ".join(got.materials), got.noun, got.tail, got.kind)) == wanted
 
 
+def test_nouns_are_counted_with_their_kinds() -> None:
+    kinds = {
+        "tree": ["willow tree", "trees", "apple tree"],
+        "car": ["taxi", "SUV", "race car"],
+        "plate": ["stack of plates"],
+    }
+    kinds |= {
+        "table": ["nightstand", "desk", "coffee table"],
+        "person": ["astronaut", "woman"],
+        "gizmo": ["blue gizmo"],
+    }
+    assert {noun: kind_of(noun) for nouns in kinds.values() for noun in nouns} == {
+        noun: kind for kind, nouns in kinds.items() for noun in nouns
+    }
+
+
 def test_what_is_no_object_has_no_name() -> None:
     assert shape_name("parking slot 45°", "Parking slot 45°; SCPTS, Outdoor, Road", "exterior") is None
     assert shape_name("skirt", "", "bedroom") is None
@@ -146,6 +163,7 @@ def test_articles(words: str, noun: str, wanted: str) -> None:
         ("#e50000", "red"), ("#8b0000", "red"), ("#dc143c", "red"), ("#f97306", "orange"), ("#ffa500", "orange"),
         ("#ffff14", "yellow"), ("#ffd700", "yellow"), ("#15b01a", "green"), ("#013220", "green"), ("#b0dd16", "green"),
         ("#556b2f", "green"), ("#0343df", "blue"), ("#000080", "blue"), ("#75bbfd", "blue"), ("#4682b4", "blue"),
+        ("#5f9ea0", "blue"), ("#2e8b57", "green"),
         ("#7e1e9c", "purple"), ("#4b0082", "purple"), ("#9370db", "purple"), ("#ff81c0", "pink"), ("#ffb6c1", "pink"),
         ("#ff69b4", "pink"), ("#653700", "brown"), ("#8b4513", "brown"), ("#a0522d", "brown"), ("#cd853f", "brown"),
         ("#e6daa6", "beige"), ("#f5deb3", "beige"), ("#000000", "black"), ("#1c1c1c", "black"), ("#ffffff", "white"),
@@ -208,10 +226,21 @@ def test_parts_are_named_where_they_differ_clearly() -> None:
     legs = slabs((0, 1), (0.1, 0.9), (1, 0), (1, 0), (0.9, 0.1))
     assert part_color(CHAIR, palette, legs) == ("legs", "grey", "brown")
     assert part_color(CHAIR, palette, slabs(*((0.5, 0.5),) * 5)) is None
+    assert part_color(CHAIR, palette, slabs((0.45, 0.55), (0.45, 0.55), (1, 0), (1, 0), (1, 0))) is None
     assert part_color(CHAIR, palette, slabs(*((0.9, 0.1),) * 5)) is None
     assert part_color(Name((), (), "rock", "", "rock"), palette, legs) is None
     house = Name((), (), "house", "", "house")
     assert part_color(house, palette, slabs((1, 0), (1, 0), (1, 0), (0, 1), (0, 1))) == ("roof", "grey", "brown")
+
+
+def test_of_vehicles_the_paint_is_noticed() -> None:
+    palette = np.array([GREY, RED, WHITE], np.float32)
+    shares = slabs(*((0.5, 0.35),) * 5)
+    shares = np.concatenate([shares, np.full((SLABS, 1), 0.15 / SLABS)], 1)
+    car = Name((), (), "taxi", "", "car")
+    seen = noticed(car, palette, shares)
+    np.testing.assert_allclose(seen.sum(0), np.array((0.5 / 3, 0.35, 0.05)) / (0.65 / 3 + 0.35))
+    np.testing.assert_allclose(noticed(CHAIR, palette, shares), shares)
 
 
 def test_proportions_are_said_where_they_are_pronounced_for_the_kind() -> None:
@@ -225,7 +254,7 @@ def test_proportions_are_said_where_they_are_pronounced_for_the_kind() -> None:
     box = Usual((0.0, 0.0, 0.0), (0.05, 0.05, 0.05))
     assert proportions(table, np.array((2, 1, 1)), box)[-1] == "long"
     assert proportions(table, np.array((2, 0.3, 2)), box) == ("flat",)
-    assert "tall" not in proportions(table, np.array((2, 0.5, 0.2)), box)
+    assert "tall" not in proportions(table, np.array((2, 0.9, 0.2)), box)
     varied = Usual((0.0, 0.0, 0.0), (0.5, 0.5, 0.5))
     assert proportions(table, np.array((1.4, 2, 1.4)), varied) == ()
 

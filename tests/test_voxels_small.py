@@ -128,7 +128,7 @@ def cells(*ranges: range) -> Tensor:
 
 def test_a_box_is_masked_where_the_sample_lies(model: VoxelsSmall) -> None:
     """32 voxels, 28 of them over the longest side, 4 to a cell: x = 10 to 30 is 2 to 30 voxels."""
-    sample = ellipsoid(axes=(10.0, 5.0, 10.0), centre=(20.0, 0.0, 0.0))
+    sample = ellipsoid(axes=(10.0, 5.0, 2.5), centre=(20.0, 0.0, 0.0))
     whole = range(8)
     # y is 5 of 10: 14 voxels from 9 to 23. A third to two thirds: 13.67 to 18.33, cells 3 and 4.
     mask = model.mask({"y": (1 / 3, 2 / 3)}, sample, OPTIONS)
@@ -136,9 +136,11 @@ def test_a_box_is_masked_where_the_sample_lies(model: VoxelsSmall) -> None:
     assert mask.eq(cells(whole, range(3, 5), whole)).all()
     # x from 2 + 0.5 * 28 = 16 to 2 + 0.75 * 28 = 23 voxels: cells 4 and 5.
     assert model.mask({"x": (0.5, 0.75)}, sample, OPTIONS).eq(cells(range(4, 6), whole, whole)).all()
+    # z is 7 voxels from 12.5 to 19.5. A fifth to two fifths: 13.9 to 15.3, cell 3.
+    assert model.mask({"z": (0.2, 0.4)}, sample, OPTIONS).eq(cells(whole, whole, range(3, 4))).all()
     # What reaches an end of the sample reaches the grid's.
     assert (
-        model.mask({"y": (0.0, 0.5), "z": (0.75, 1.0)}, sample, OPTIONS).eq(cells(whole, range(4), range(5, 8))).all()
+        model.mask({"y": (0.0, 0.5), "z": (0.75, 1.0)}, sample, OPTIONS).eq(cells(whole, range(4), range(4, 8))).all()
     )
     assert model.mask({}, sample, OPTIONS).eq(1).all()
 

@@ -9,7 +9,7 @@ from typing import TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from .shape_colors import Colors, color_names
+from .shape_colors import Colors, color_name, color_names
 from .shape_names import COLORED, Name, general_names, is_kind, is_plural, synonyms, with_article
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ _PARTS: Mapping[str, tuple[str, int, int]] = {
     "potted cactus": ("pot", 0, 1),
 }
 _CLOTHED = frozenset({"man", "woman", "boy", "girl", "zombie", "pirate"})
+_NEUTRAL = frozenset({"black", "white", "grey"})
 _SKIN = frozenset({"beige", "brown", "pink", "orange"})
 _MEDIEVAL = frozenset({"house", "tower", "mill", "castle", "well", "church", "market stall", "archery range"})
 
@@ -118,10 +119,20 @@ def proportions(name: Name, extents: NDArray[np.floating], usual: Usual, /) -> t
     return tuple(words[:2])
 
 
+def noticed(name: Name, palette: Colors, slabs: NDArray[np.floating], /) -> NDArray[np.float64]:
+    """`slabs`, (SLABS, k) shares of the surface by height and palette entry, as people notice them.
+
+    Of a vehicle the paint is: its black, grey and white, which are tyres, windows and metal, count a third.
+    """
+    neutral = np.array([color_name(rgb) in _NEUTRAL for rgb in palette])
+    weighed = slabs * np.where(neutral & (name.kind in _VEHICLES), 1 / 3, 1.0)
+    return np.asarray(weighed / max(float(weighed.sum()), 1e-9))
+
+
 def part_color(name: Name, palette: Colors, slabs: NDArray[np.floating], /) -> tuple[str, str, str] | None:
     """(part, its colour, the colour of the rest) if both are clear and differ: ("legs", "grey", "brown").
 
-    slabs: (SLABS, k) shares of the surface by height and palette entry.
+    slabs: as `noticed` gives them.
     """
     found = _PARTS.get(name.noun) or _PARTS.get(name.kind)
     if found is None:

@@ -52,8 +52,8 @@ _BRIGHT = re.compile(
     r"building_\w+_building_|catapult_turret|(?<!crate)_lid\.|(chest_gold|fridge_\w+|oven|garage|doorway)_door|_fan\."
     r"|_gate_(left|right)|_drill_module|lantern_lantern|Remastered/spikes\.|_wheel_"
 )
-# Models whose sRGB was taken for linear light and turned into sRGB again: everything is pastel.
-_PASTEL = ("pmndrs/", "kenney")  # beginning of the id, author
+# Where the sRGB of a model was taken for linear light and turned into sRGB again, nothing is darker than this.
+_PASTEL = 100
 # Quarter turns about y that bring the front of a model to +z, where the front of all others is.
 _TURNED: Mapping[str, int] = {
     "quaternius/tank_pack/Tank.glb": 1,
@@ -256,7 +256,7 @@ def _true_colors(rgb: NDArray[np.uint8], row: Mapping[str, str]) -> Colors:
     """Face colours in [0, 1] sRGB, those of packs that came out too dark or too pale as they are."""
     colors = rgb.astype(np.float32) / np.float32(255)
     linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
-    if row["id"].startswith(_PASTEL[0]) and row.get("author") == _PASTEL[1]:
+    if row["id"].startswith("pmndrs/") and row.get("author") == "kenney" and rgb.min() >= _PASTEL:
         return np.asarray(linear, np.float32)
     if not _DIM.match(row["id"]) or _BRIGHT.search(row["id"]):
         return colors

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from . import shape_augment as augment
 from .shape_augment import Change
-from .shape_captions import FRONTED, Traits, caption, part_color, proportions, styles
+from .shape_captions import FRONTED, Traits, caption, noticed, part_color, proportions, styles
 from .shape_colors import color_names
 from .shape_data import Shape, Shapes, sampling_weights
 from .shape_prepare import GRID, WIDE
@@ -144,8 +144,10 @@ def view(shape: Shape, rng: np.random.Generator, /, *, augmentation: Augmentatio
         factors = augment.stretch_factors(shape.extents, np.exp(rng.uniform(np.log(0.8), np.log(1.25), 3)))
     painted = augmentation.recolor * (0.35 if shape.kind in _NATURAL else 0.0 if shape.kind == "person" else 1.0)
     recolored = bool(rng.random() < painted)
-    shares = shape.slabs.sum(0)
-    palette = augment.draw_palette(shape.palette, shares, rng) if recolored else shape.palette
+    palette = shape.palette
+    if recolored:
+        palette = augment.draw_palette(palette, noticed(shape.name, palette, shape.slabs).sum(0), rng)
+    slabs = noticed(shape.name, palette, shape.slabs)
     turned = shape.kind in FRONTED and rng.random() < augmentation.turn
     change = Change(
         factors=factors,
@@ -155,8 +157,8 @@ def view(shape: Shape, rng: np.random.Generator, /, *, augmentation: Augmentatio
     )
     traits = Traits(
         name=shape.name,
-        colors=color_names(palette, shares.tolist()),
-        part=part_color(shape.name, palette, shape.slabs),
+        colors=color_names(palette, slabs.sum(0).tolist()),
+        part=part_color(shape.name, palette, slabs),
         proportions=proportions(shape.name, shape.extents * np.array(change.factors), shape.usual),
         turns=change.turns,
         recolored=recolored,
