@@ -229,6 +229,7 @@ def test_parts_are_named_where_they_differ_clearly() -> None:
     assert part_color(CHAIR, palette, slabs((0.45, 0.55), (0.45, 0.55), (1, 0), (1, 0), (1, 0))) is None
     assert part_color(CHAIR, palette, slabs(*((0.9, 0.1),) * 5)) is None
     assert part_color(Name((), (), "rock", "", "rock"), palette, legs) is None
+    assert part_color(CHAIR, palette, np.concatenate([np.zeros((2, 2)), legs[2:]])) is None
     house = Name((), (), "house", "", "house")
     assert part_color(house, palette, slabs((1, 0), (1, 0), (1, 0), (0, 1), (0, 1))) == ("roof", "grey", "brown")
 
@@ -255,6 +256,7 @@ def test_proportions_are_said_where_they_are_pronounced_for_the_kind() -> None:
     assert proportions(table, np.array((2, 1, 1)), box)[-1] == "long"
     assert proportions(table, np.array((2, 0.3, 2)), box) == ("flat",)
     assert "tall" not in proportions(table, np.array((2, 0.9, 0.2)), box)
+    assert proportions(Name((), (), "man", "", "person"), np.array((2, 2, 0.5)), box) == ()
     varied = Usual((0.0, 0.0, 0.0), (0.5, 0.5, 0.5))
     assert proportions(table, np.array((1.4, 2, 1.4)), varied) == ()
 

@@ -546,10 +546,10 @@ def test_the_front_goes_where_the_caption_says(shapes: Shapes) -> None:
         seen = view(car, rng, augmentation=turning)
         points, colors = cloud(shapes, seen, rng, count=2048)
         x, _, z = points[colors[:, 0] > 0.7].mean(0)
-        # Who looks at the front from +z sees +x on the right.
+        # Who looks at the front from +z sees +x on the right, and the right side of what faces there.
         words = {
-            "right": r"facing right|turned to the right|seen from its left side",
-            "left": r"facing left|turned to the left|seen from its right side",
+            "right": r"facing right|turned to the right|seen from its right side",
+            "left": r"facing left|turned to the left|seen from its left side",
             "back": r"seen from behind|facing backwards|facing away",
         }
         side = "right" if x > 0.5 else "left" if x < -0.5 else "back"
@@ -559,6 +559,14 @@ def test_the_front_goes_where_the_caption_says(shapes: Shapes) -> None:
     assert not re.search(r"facing|turned|seen", straight.caption)
     safe = named(shapes, "b/safe.obj")
     assert {view(safe, np.random.default_rng(i), augmentation=turning).change.turns for i in range(20)} == {0}
+
+
+def test_digits_are_not_mirrored(shapes: Shapes) -> None:
+    safe = named(shapes, "b/safe.obj")
+    digit = dataclasses.replace(safe, name=Name((), (), "number two", "", "number"))
+    mirrored = Augmentation(stretch=0.0, recolor=0.0, turn=0.0, mirror=1.0)
+    assert view(safe, np.random.default_rng(0), augmentation=mirrored).change.mirror
+    assert not view(digit, np.random.default_rng(0), augmentation=mirrored).change.mirror
 
 
 def test_stretched_shapes_are_called_what_they_became(shapes: Shapes) -> None:

@@ -230,6 +230,9 @@ def test_items_are_standardised_grids_with_captions_and_a_tenth_without(recipe: 
         "mask": (64,),
         "pooled": (384,),
     }
+    distance, _ = recipe.codec.unpack(recipe.scale.undo(x))
+    torch.testing.assert_close(distance.max(), torch.tensor(1.0), rtol=0, atol=1e-3)
+    assert -1.001 < distance.min() < 0
     x0, batch = recipe.collate([items[i] for i in range(64)])
     assert (x0.mean().abs() < 0.3) & (x0.std() > 0.5) & (x0.std() < 1.5)
     empty = batch["mask"].sum(1).eq(2).float().mean()

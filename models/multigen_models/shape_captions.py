@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, final
 
 import numpy as np
@@ -23,9 +23,9 @@ FRONTED = frozenset(("person", "animal", "dinosaur", "fish", "robot", "alien", "
 _FLAT_FRONTS = frozenset({"cabinet", "shelf", "door", "window", "banner", "bed"})
 _FACING = (
     ("",),
-    ("facing right", "turned to the right", "seen from its left side"),
+    ("facing right", "turned to the right", "seen from its right side"),
     ("seen from behind", "facing backwards", "facing away"),
-    ("facing left", "turned to the left", "seen from its right side"),
+    ("facing left", "turned to the left", "seen from its left side"),
 )
 # noun or kind: (what the part is called, its lowest slab, the one above its highest).
 _PARTS: Mapping[str, tuple[str, int, int]] = {
@@ -76,7 +76,7 @@ class Traits:
 
     colors: names with their shares, the largest first. part: (its noun, its colour, the colour of the rest), or
     nothing. proportions: at most two words. turns: quarter turns of its front. recolored: its colours are not those
-    it was made with. style: a word for where it comes from ("medieval", "low-poly"), or nothing.
+    it was made with. styles: words for its style ("medieval", "low-poly").
     """
 
     name: Name
@@ -91,12 +91,14 @@ class Traits:
 def usual_extents(extents: Sequence[NDArray[np.floating]], /) -> Usual:
     """Of the boxes (3,) of the shapes of one kind."""
     logs = np.stack([_centred(box) for box in extents])
-    mean, spread = logs.mean(0), logs.std(0)
+    mean, spread = logs.mean(0).tolist(), logs.std(0).tolist()
     return Usual((mean[0], mean[1], mean[2]), (spread[0], spread[1], spread[2]))
 
 
 def proportions(name: Name, extents: NDArray[np.floating], usual: Usual, /) -> tuple[str, ...]:
     """Words for a box (3,) whose sides differ from those usual for its kind by over a deviation and a sixth."""
+    if name.kind == "person":  # whose pose decides
+        return ()
     x, y, z = (float(side) for side in _centred(extents) - np.array(usual.mean))
     dx, dy, dz = (max(1.1 * spread, 0.16) for spread in usual.spread)
     width, height, depth = map(float, extents)
@@ -139,7 +141,10 @@ def part_color(name: Name, palette: Colors, slabs: NDArray[np.floating], /) -> t
         return None
     noun, low, high = found
     inside = slabs[low:high].sum(0)
-    (color, share), (rest, rest_share) = (color_names(palette, part)[0] for part in (inside, slabs.sum(0) - inside))
+    outside = slabs.sum(0) - inside
+    if min(inside.sum(), outside.sum()) < 0.01:
+        return None
+    (color, share), (rest, rest_share) = (color_names(palette, part)[0] for part in (inside, outside))
     return (noun, color, rest) if color != rest and share > 0.65 and rest_share > 0.6 else None
 
 
@@ -160,7 +165,8 @@ def caption(traits: Traits, rng: np.random.Generator, /) -> str:
         materials = [word for word in materials if word not in COLORED]
     sizes = [word for word in traits.proportions if rng.random() < 0.6]
     tail = name.tail if keeps and rng.random() < 0.7 else ""
-    colors, accent = _colors(traits, rng) if traits.recolored or rng.random() < 0.6 else ("", "")
+    said_of = replace(traits, part=None) if tail else traits
+    colors, accent = _colors(said_of, rng) if traits.recolored or rng.random() < 0.6 else ("", "")
     if colors and "golden" in materials:
         colors = accent = ""
     style = [_one_of(traits.styles, rng)] if traits.styles and rng.random() < 0.12 else []

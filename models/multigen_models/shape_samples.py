@@ -23,8 +23,10 @@ from .shape_colors import color_names
 from .shape_data import Shape, Shapes, sampling_weights
 from .shape_prepare import GRID, WIDE
 
-# Kinds whose colours are their own: they are painted less often, people never.
 _PLANTS = ("tree", "bush", "grass", "plant", "flower", "mushroom", "cactus")
+# Kinds with signs on them that are wrong in a mirror.
+_WRITTEN = frozenset({"number", "block"})
+# Kinds whose colours are their own: they are painted less often, people never.
 _NATURAL = frozenset((*_PLANTS, "rock", "mountain", "hill", "animal", "dinosaur", "fish"))
 
 
@@ -151,7 +153,7 @@ def view(shape: Shape, rng: np.random.Generator, /, *, augmentation: Augmentatio
     turned = shape.kind in FRONTED and rng.random() < augmentation.turn
     change = Change(
         factors=factors,
-        mirror=bool(rng.random() < augmentation.mirror),
+        mirror=bool(rng.random() < augmentation.mirror) and shape.kind not in _WRITTEN,
         turns=int(rng.integers(1, 4)) if turned else 0,
         palette=palette,
     )
