@@ -70,6 +70,17 @@ def test_a_mesh_inside_out_and_one_with_a_hole_have_the_same_inside():
     assert float((holed < 0).sum()) == pytest.approx(float((whole < 0).sum()), rel=0.03)
 
 
+def test_doubled_walls_enclose_nothing_beyond_the_box_of_the_surface():
+    whole = box((1.2, 1.0, 1.2))
+    walls = trimesh.Trimesh(whole.vertices, whole.faces[whole.triangles_center[:, 1] > -0.49], process=False)
+    assert len(walls.faces) == 10
+    grown = walls.copy()
+    grown.apply_scale(1.002)  # two copies in one place would be one surface
+    doubled, _ = analysed(walls, grown)
+    closed, _ = analysed(whole)
+    assert torch.equal(doubled < 0, closed < 0)
+
+
 def test_overlapping_shells_are_one_solid():
     left, right = (trimesh.creation.icosphere(4, radius=0.5) for _ in range(2))
     left.apply_translation((-0.25, 0, 0))

@@ -41,7 +41,6 @@ ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
 """Shape and type of what is kept of a shape, by the names of the files."""
 
 _MEASURES = "measures"
-_THICKENED = 0.8  # voxels that what is too thin for the grid is thickened by, at most
 _INSIDE = 1.0  # voxels below the surface at which a face cannot be seen
 _TWINS = 0.9  # intersection over union from which two shapes are one model
 
@@ -122,7 +121,6 @@ def prepare(vertices: NDArray[np.float32], faces: NDArray[np.int64], colors: Col
     except UsageError:
         return None
     low, high = vertices[faces].min((0, 1)), vertices[faces].max((0, 1))
-    distance = np.maximum(distance, _outside_of_box(low, high))
     points, normals, shades = _surface_points(vertices, faces, colors, distance)
     palette, entries = palette_of(shades)
     slab = np.clip((points[:, 1] - low[1]) / max(float(high[1] - low[1]), 1e-6) * SLABS, 0, SLABS - 1).astype(int)
@@ -221,14 +219,6 @@ def _written(data: Path, missing: Sequence[tuple[Mapping[str, str], Path]], work
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _open, (data,)) as pool:
         yield from pool.map(_write, *zip(*missing, strict=True), chunksize=4)
-
-
-def _outside_of_box(low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What distances are at least: a shape ends with its box, but for what thin parts are thickened by."""
-    cells = (np.arange(WIDE.resolution) + 0.5 - WIDE.margin) * WIDE.voxel - 1
-    beyond = [np.maximum(a - cells, cells - b) for a, b in zip(low, high, strict=True)]
-    farthest = np.maximum(np.maximum(beyond[0][:, None, None], beyond[1][:, None]), beyond[2])
-    return np.asarray(np.clip((farthest / WIDE.voxel - _THICKENED) / WIDE.truncation, -1, 1), np.float32)
 
 
 def _surface_points(

@@ -35,10 +35,10 @@ class Solid:
 def solidify(surface: Surface, n: int, /, *, reach: float) -> Solid:
     """The solid that `surface` encloses.
 
-    A point is inside where the generalised winding number is above 1/2, so holes are closed and shells united. What
-    is too thin for the lattice, down to sheets, is replaced by a shell of radius `SHELL` around its middle, and
-    cavities without a way out are filled. Distances are those to the boundary that remains: surface inside of the
-    solid does not count.
+    A point is inside where the generalised winding number is above 1/2, so holes are closed and shells united, and
+    within the box of the surface, beyond which doubled walls would go on through an opening. What is too thin for the
+    lattice, down to sheets, is replaced by a shell of radius `SHELL` around its middle, and cavities without a way out
+    are filled. Distances are those to the boundary that remains: surface inside of the solid does not count.
 
     Args:
         surface: vertices in voxels; lattice point (i, j, k) is at that position.
@@ -49,7 +49,7 @@ def solidify(surface: Surface, n: int, /, *, reach: float) -> Solid:
     to_surface, face = np.full((n, n, n), np.inf), np.full((n, n, n), -1)
     at = tuple(cells.T)
     to_surface[at], face[at], foot = surface.closest(cells.astype(np.float64))
-    winding = _windings(surface, cells, to_surface, foot)
+    winding = np.where(_beyond(surface, n), 0, _windings(surface, cells, to_surface, foot))
     inside = winding > 0.5
     cover = _Nearest.of(_covers(winding, to_surface), n, reach)
     shell = _Nearest.of(_lost(surface, inside, to_surface), n, reach + SHELL)
@@ -112,6 +112,15 @@ def _near(n: int, reach: float, distance: Callable[[Floats], Floats]) -> Integer
     near = blocks[distance(blocks + half) < reach + half * math.sqrt(3)]
     cells = near[:, None] + np.indices((_BLOCK,) * 3).reshape(3, -1).T
     return cells.reshape(-1, 3)
+
+
+def _beyond(surface: Surface, n: int) -> Booleans:
+    """Lattice points (n, n, n) outside of the box of `surface`."""
+    corners = surface.vertices[surface.faces]
+    steps = np.arange(n)[:, None]
+    within = (corners.min((0, 1)) <= steps) & (steps <= corners.max((0, 1)))
+    beyond: Booleans = ~(within[:, None, None, 0] & within[:, None, 1] & within[:, 2])
+    return beyond
 
 
 def _windings(surface: Surface, cells: Integers, to_surface: Floats, foot: Floats) -> Floats:
