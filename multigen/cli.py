@@ -168,7 +168,7 @@ def seed_list(text: str, /) -> tuple[int, ...]:
 
 
 def _generate(name: str, arguments: Sequence[str]) -> int:
-    from multigen.modality import Masks, Parts, Shows, Timed
+    from multigen.modality import Boxes, Masks, Parts, Shows, Timed
 
     modality = registry.modalities[name]()
     parser = Parser(prog=f"multigen {name}", description=f"Make {name} from a prompt.")
@@ -190,6 +190,7 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
     add_flags(parser.add_argument_group(name), modality.Options)
     editing = {
         "mask": modality.mask_help if isinstance(modality, Masks) else None,
+        "box": modality.box_help if isinstance(modality, Boxes) else None,
         "extend": "how much to add at the end of --init" if isinstance(modality, Timed) else None,
         "complete": modality.complete_help if isinstance(modality, Parts) else None,
     }

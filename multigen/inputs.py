@@ -1,5 +1,5 @@
-"""The input of an edit: from ``--init`` with ``--strength``, ``--mask`` or ``--extend``, and from ``--complete``, to
-edits of a plan."""
+"""The input of an edit: from ``--init`` with ``--strength``, ``--mask``, ``--box`` or ``--extend``, and from
+``--complete``, to edits of a plan."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 from multigen.edit import Edit, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
-from multigen.modality import Keeps, Masks, Modality, Parts, Region, Sample, Timed
+from multigen.modality import Boxes, Fits, Keeps, Masks, Modality, Parts, Region, Sample, Stills, Timed
 from multigen.model import Completes, Masked, Model, Padded
 from multigen.options import make
 from multigen.request import Request
@@ -18,10 +18,12 @@ from multigen.request import Request
 def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[Sample | None, Region, Any]:
     """The input to edit, the region to make anew, and the options fitted to it (an input keeps its duration).
 
-    Raises UsageError for a file that cannot be read, an edit that the modality does not know, and a region outside.
+    Raises UsageError for a file that cannot be read, an edit that the modality does not know, a region outside, and an
+    input without an edit.
     """
     for name, asked, known in (
         ("--mask", request.mask, Masks),
+        ("--box", request.box, Boxes),
         ("--extend", request.extend, Timed),
         ("--complete", request.complete, Parts),
     ):
@@ -31,15 +33,42 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
     if not path:
         return None, {}, options
     given = _read(modality, Path(path))
-    region: Region = modality.region(request.mask, given) if request.mask and isinstance(modality, Masks) else {}
-    if not isinstance(modality, Timed):
-        return given, region, options
-    seconds = modality.seconds(given)
-    total = seconds
-    if request.extend is not None:
-        total = seconds + request.extend
-        region = {"time": (seconds / total, 1.0)}
-    return given, region, make(modality.Options, {**request.options, "duration": total})
+    typed = dict(request.options)
+    if isinstance(modality, Fits):
+        typed = {**modality.fit(given, typed), **typed}
+    if isinstance(modality, Stills) and modality.still(given):
+        options = make(modality.Options, typed)
+        whole = request.strength is not None or request.mask or request.box
+        return given, _region(request, modality, given) if whole else modality.beginning(given, options), options
+    _check_asked(request, modality)
+    region = _region(request, modality, given)
+    if isinstance(modality, Timed):
+        seconds = modality.seconds(given)
+        typed["duration"] = seconds
+        if request.extend is not None:
+            typed["duration"] = seconds + request.extend
+            region = {"time": (seconds / typed["duration"], 1.0)}
+    return given, region, make(modality.Options, typed)
+
+
+def _check_asked(request: Request, modality: Modality) -> None:
+    """Raise UsageError where nothing says what is to be done with the input."""
+    if request.complete or request.strength is not None or request.extend is not None or request.mask or request.box:
+        return
+    ways = ["--strength 0.6"]
+    ways += ["--mask PART"] if isinstance(modality, Masks) else []
+    ways += ["--box PART"] if isinstance(modality, Boxes) else []
+    ways += ["--extend SECONDS"] if isinstance(modality, Timed) else []
+    raise UsageError(f"--init needs to know what to change: add {' or '.join(ways)}")
+
+
+def _region(request: Request, modality: Modality, given: Sample) -> Region:
+    region: dict[str, tuple[float, float]] = {}
+    if request.mask and isinstance(modality, Masks):
+        region |= modality.region(request.mask, given)
+    if request.box and isinstance(modality, Boxes):
+        region |= modality.box(request.box, given)
+    return region
 
 
 def _read(modality: Modality, path: Path) -> Sample:

@@ -96,6 +96,42 @@ class Masks(Protocol):
 
 
 @runtime_checkable
+class Boxes(Protocol):
+    """A modality of pictures, a part of which can be made anew: it takes ``--box``."""
+
+    box_help: ClassVar[str]
+    """How the part is typed, such as "X,Y,WIDTH,HEIGHT in pixels"."""
+
+    def box(self, text: str, sample: Sample, /) -> Region:
+        """The part of every picture of a sample that is to be made anew. Raises UsageError for one outside."""
+
+
+@runtime_checkable
+class Stills(Protocol):
+    """A modality whose samples may have no extent in time, which ``--init`` alone sets in motion."""
+
+    def still(self, sample: Sample, /) -> bool: ...
+
+    def beginning(self, sample: Sample, options: Any, /) -> Region:
+        """What is made anew where a still is the beginning of a sample with these options."""
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A modality whose options follow from an input, where they are not typed."""
+
+    def fit(self, sample: Sample, typed: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """The options of what is made of this sample, from those that were typed."""
+
+
+@runtime_checkable
+class Implies(Protocol):
+    """A modality some of whose options follow from the name of the file that is written."""
+
+    def implied(self, path: Path, /) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
 class Parts(Protocol):
     """A modality that takes ``--complete FILE``: the file is a part of the result, and the rest is made."""
 

@@ -5,7 +5,7 @@ All numbers are drawn on the CPU, in float32, one generator per sample, and move
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,14 @@ Noise: TypeAlias = Callable[[float, float], Tensor]
 equal."""
 
 _MASK = (1 << 64) - 1
+
+
+@runtime_checkable
+class Correlates(Protocol):
+    """A recipe or a model whose noise is not white, as for films, whose frames resemble one another."""
+
+    def correlate(self, unit: Tensor, /) -> Tensor:
+        """Noise of the wanted covariance from white noise, by a linear map: (b, *shape) each."""
 
 
 def _mix(seed: int, stream: int) -> int:
@@ -32,6 +40,19 @@ def white(seeds: Sequence[int], shape: Sequence[int], /, *, stream: int = 0) -> 
     for row, seed in zip(rows, seeds, strict=True):
         torch.randn(tuple(shape), generator=generator.manual_seed(_mix(seed, stream)), out=row)
     return rows
+
+
+def mixed(unit: Tensor, share: float, /, *, dim: int) -> Tensor:
+    """White noise made such that positions along `dim` have `share` of their variance in common (PYoCo, arXiv
+    2305.10474, section 4.1: the mixed noise model).
+
+    Its covariance along `dim` is (1 - share) I + share 1 1^T, on every part of that axis too. Raises ValueError unless
+    0 <= share < 1.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share must be in [0, 1), not {share}")
+    own, length = math.sqrt(1 - share), unit.shape[dim]
+    return own * unit + (math.sqrt(1 - share + share * length) - own) * unit.mean(dim, keepdim=True)
 
 
 class Brownian:

@@ -23,7 +23,7 @@ from multigen.guidance import AnyGuidance, compose, on_grid, within
 from multigen.inputs import edits, model_name, read_input
 from multigen.modality import Finishes, Modality, Sample
 from multigen.model import Model
-from multigen.noise import Brownian, white
+from multigen.noise import Brownian, Correlates, Noise, white
 from multigen.options import make
 from multigen.request import Request, components, number, span
 from multigen.samplers import Sampler, Step
@@ -61,13 +61,14 @@ class Pipeline:
         denoise = on_grid(self.guidance, sigmas)(
             self._wanted(prompt, options), self._unwanted(prompt, negative_prompt, options)
         )
+        unit, noise = _noise(self.model, seeds, shape)
         plain = Plan(
             denoise=denoise,
             sampler=self.sampler,
             sigmas=sigmas,
             origin=torch.zeros(len(seeds), *shape),
-            unit=white(seeds, shape),
-            noise=Brownian(seeds, shape),
+            unit=unit,
+            noise=noise,
         )
         return functools.reduce(lambda plan, edit: edit(plan), edits, plain)
 
@@ -122,6 +123,15 @@ class Pipeline:
         plan = self.plan(prompt, seeds=seeds, options=chosen, negative_prompt=negative_prompt, edits=edits)
         with torch.no_grad():
             return self.decode(plan.result(), chosen)
+
+
+def _noise(model: Model, seeds: Sequence[int], shape: Sequence[int]) -> tuple[torch.Tensor, Noise]:
+    """Where a run starts, and the noise of its steps."""
+    unit, path = white(seeds, shape), Brownian(seeds, shape)
+    if not isinstance(model, Correlates):
+        return unit, path
+    correlate = model.correlate
+    return correlate(unit), lambda sigma, sigma_next: correlate(path(sigma, sigma_next))
 
 
 def _bound(model: Model, prompt: str, options: Any) -> Denoiser:

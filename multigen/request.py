@@ -36,6 +36,7 @@ class Request:
     init: str = option("", "a file to start from, with --strength, --mask or --extend")
     strength: float | None = option(None, "how much of --init is made anew", low=0, high=1)
     mask: str = option("", "the part of --init to make anew; the rest is kept")
+    box: str = option("", "the part of each picture of --init to make anew; the rest is kept")
     extend: float | None = option(None, "how much to add at the end of --init", unit="s", low=0.1, high=600)
     complete: str = option("", "a file that is a part of the result; the rest is made")
     resample: int = option(
@@ -65,16 +66,13 @@ class Request:
         self._validate_edit()
 
     def _validate_edit(self) -> None:
-        edits = {"--mask": self.mask, "--extend": self.extend, "--strength": self.strength}
+        edits = {"--mask": self.mask, "--box": self.box, "--extend": self.extend, "--strength": self.strength}
         asked = [name for name, value in edits.items() if value not in ("", None)]
         if asked and not self.init:
             raise UsageError(f"{asked[0]} edits an input: add --init FILE")
-        if self.init and not asked:
-            raise UsageError(
-                "--init needs to know what to change: add --strength 0.6, --mask START:END or --extend SECONDS"
-            )
-        if self.mask and self.extend is not None:
-            raise UsageError("--mask and --extend are two edits: run one, then the other on its result")
+        for part in ("--mask", "--box"):
+            if part in asked and "--extend" in asked:
+                raise UsageError(f"{part} and --extend are two edits: run one, then the other on its result")
         if self.complete and self.init:
             raise UsageError("--complete and --init are two edits: run one, then the other on its result")
 

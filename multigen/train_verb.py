@@ -5,12 +5,20 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from multigen import registry
 from multigen.errors import UsageError
-from multigen.modality import Modality, Shows
+from multigen.modality import Modality, Sample, Shows
 from multigen.options import make
+
+
+@runtime_checkable
+class Illustrates(Protocol):
+    """A recipe that shows itself what it has come to, as a codec does, in place of samples of its prompts."""
+
+    def illustrate(self, model: Path, /) -> Sequence[tuple[str, Sample]]:
+        """Titled samples, with the network that `Recipe.export` wrote into a folder."""
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
@@ -86,14 +94,14 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _sheet(recipe: Any, model: Path, folder: Path, steps: int) -> None:
-    """One sample of each of the recipe's prompts, and all of them on one picture."""
+    """One sample of each of the recipe's prompts and what it shows itself, all of it on one picture."""
     from multigen.pipeline import prepare
     from multigen.provenance import tags
     from multigen.request import Request
 
     modality: Modality = registry.modalities[recipe.modality]()
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    made = list(recipe.illustrate(model)) if isinstance(recipe, Illustrates) else []
     for i, prompt in enumerate(recipe.prompts):
         job = prepare(Request(modality=modality.name, prompt=prompt, model=str(model), steps=steps), device="cpu")
         sample = job.run(0)

@@ -17,14 +17,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from multigen.denoise import Cond, Parameterization, along
+from multigen.denoise import Cond, Parameterization
 from multigen.errors import UsageError
-from multigen.noise import white
+from multigen.objective import Denoising, Objective
 from multigen.optim import optimizers
 from multigen.settings import Settings
-
-LEVELS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97)
-"""The fixed times t = sigma / (1 + sigma) at which the held-out error is measured."""
 
 
 class Items(Protocol):
@@ -37,12 +34,10 @@ class Items(Protocol):
 
 
 class Recipe(Protocol):
-    """How a model is trained: the part of `multigen train` that knows the model.
+    """How a network is trained: the part of `multigen train` that knows it. It also is a `Diffuses` or an `Objective`.
 
     The command also reads `modality` and `prompts`, for its sample sheets, and `settings`, defaults of its own, if any.
     """
-
-    parameterization: Parameterization
 
     def hidden(self, name: str, /) -> bool:
         """Whether the parameter of that name is a hidden matrix or kernel, for Muon; embeddings and heads are not."""
@@ -61,11 +56,19 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
-class Couples(Protocol):
-    """A recipe that pairs samples with noise, as for sets, whose elements can be put in any order."""
+class Diffuses(Protocol):
+    """A recipe of a denoiser; it can also be one that `Couples` or `Correlates`."""
 
-    def couple(self, x0: Tensor, unit: Tensor, /) -> Tensor:
-        """x0 rearranged to suit its noise: (b, ...) each. Every result must still be the sample."""
+    parameterization: Parameterization
+
+
+def objective(recipe: Recipe, settings: Settings, /) -> Objective:
+    """What a recipe's training minimises: its own objective, or else that of diffusion."""
+    if isinstance(recipe, Objective):
+        return recipe
+    if isinstance(recipe, Diffuses):
+        return Denoising(recipe, recipe.parameterization, t_mean=settings.t_mean, t_sd=settings.t_sd)
+    raise TypeError(f"{type(recipe).__name__} has neither a parameterization nor a loss and errors")
 
 
 @dataclass(frozen=True)
@@ -76,27 +79,8 @@ class Progress:
     loss: float
     rate: float  # samples a second since this process began
     lr: float
-    held_out: Mapping[str, float] | None = None  # mean squared x0 error of the first average at each of LEVELS
+    held_out: Mapping[str, float] | None = None  # of the first average: what the function of that name returns
     exported: Path | None = None
-
-
-def velocity_loss(
-    prediction: Tensor, x0: Tensor, x: Tensor, sigma: Tensor, parameterization: Parameterization, /
-) -> Tensor:
-    """Mean squared error of the flow velocity n - x0 that a prediction implies, per sample: (b,).
-
-    With v = (x - D) / sigma - D the error of v is (1 + sigma) / sigma times that of D, whatever the network predicts
-    ("x-prediction with a v-loss", arXiv 2511.13720, table 1).
-    """
-    target = parameterization.from_x0(x0, x, sigma)
-    weight = along(lambda s: parameterization.out(s) * (1 + s) / s, sigma, x)
-    return (weight * (prediction - target)).square().flatten(1).mean(1)
-
-
-def noise_levels(z: Tensor, /, *, mean: float, sd: float) -> Tensor:
-    """Levels sigma = t / (1 - t) whose logit t is normal, from standard normal z: exp(mean + sd z) (arXiv
-    2403.03206)."""
-    return (mean + sd * z.double()).exp()
 
 
 def learning_rate(samples: int, settings: Settings, /) -> float:
@@ -137,34 +121,16 @@ def _exponent(length: float) -> float:
 
 @torch.no_grad()
 def held_out(recipe: Recipe, network: nn.Module, settings: Settings, /, *, device: torch.device) -> dict[str, float]:
-    """Mean squared x0 error on the validation items at each of `LEVELS` ("0.1", ...) and their "mean".
-
-    Item i always meets the same noise, so two evaluations differ by the network alone.
-    """
-    items = recipe.items("validation")
-    sums = dict.fromkeys(LEVELS, 0.0)
+    """Means over the validation items of what the recipe's objective measures; item i always has the seed i."""
+    items, measure = recipe.items("validation"), objective(recipe, settings)
+    sums: dict[str, float] = {}
     for start in range(0, len(items), settings.validation_batch):
         indices = range(start, min(start + settings.validation_batch, len(items)))
         x0, cond = recipe.collate([items[i] for i in indices])
         x0, cond = x0.to(device), {key: value.to(device) for key, value in cond.items()}
-        unit = white(list(indices), x0.shape[1:]).to(device)
-        x0 = _coupled(recipe, x0, unit)
-        for t in LEVELS:
-            sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
-            x = x0 + along(lambda s: s, sigma, x0) * unit
-            d = recipe.parameterization.to_x0(_predict(network, recipe.parameterization, x, sigma, cond), x, sigma)
-            sums[t] += float((d - x0).square().flatten(1).mean(1).sum())
-    errors = {str(t): total / len(items) for t, total in sums.items()}
-    return {**errors, "mean": sum(errors.values()) / len(errors)}
-
-
-def _coupled(recipe: Recipe, x0: Tensor, unit: Tensor) -> Tensor:
-    return recipe.couple(x0, unit) if isinstance(recipe, Couples) else x0
-
-
-def _predict(network: nn.Module, p: Parameterization, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-    prediction: Tensor = network(along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten(), **cond)
-    return prediction.float()
+        for name, error in measure.errors(network, x0, cond, seeds=indices).items():
+            sums[name] = sums.get(name, 0.0) + float(error.sum())
+    return {name: total / len(items) for name, total in sums.items()}
 
 
 def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progress]:
@@ -179,6 +145,7 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.precision)
+    goal = objective(recipe, settings)
     torch.manual_seed(settings.seed)
     bare = recipe.network()
     chosen = optimizers(
@@ -207,7 +174,7 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
             for optimizer in prepared:
                 for group in optimizer.param_groups:
                     group["lr"] = lr * group["peak"]
-            loss = _step(recipe, network, next(batches), settings, accelerator)
+            loss = _step(goal, network, next(batches), settings, accelerator)
             accelerator.clip_grad_norm_(network.parameters(), settings.clip)
             for optimizer in prepared:
                 optimizer.step()
@@ -267,18 +234,13 @@ def _loader(recipe: Recipe, settings: Settings, seen: int, accelerator: Any) -> 
 
 
 def _step(
-    recipe: Recipe, network: nn.Module, batch: tuple[list[int], Tensor, Cond], settings: Settings, accelerator: Any
+    goal: Objective, network: nn.Module, batch: tuple[list[int], Tensor, Cond], settings: Settings, accelerator: Any
 ) -> Tensor:
     indices, x0, cond = batch
     x0 = x0.to(accelerator.device)
     cond = {key: value.to(accelerator.device) for key, value in cond.items()}
     seeds = [settings.seed * 0x1_0000_0000 + i for i in indices]
-    sigma = noise_levels(white(seeds, (), stream=1), mean=settings.t_mean, sd=settings.t_sd)
-    unit = white(seeds, x0.shape[1:]).to(x0.device)
-    x0 = _coupled(recipe, x0, unit)
-    x = x0 + along(lambda s: s, sigma, x0) * unit
-    p = recipe.parameterization
-    loss = velocity_loss(_predict(network, p, x, sigma, cond), x0, x, sigma, p).mean()
+    loss = goal.loss(network, x0, cond, seeds=seeds).mean()
     if not torch.isfinite(loss):
         raise RuntimeError(
             f"the loss is {float(loss)} at sample {indices[0]}: lower --lr, or resume from the last checkpoint"

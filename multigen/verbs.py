@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigen import registry
 from multigen.errors import GenerationError, UsageError
-from multigen.modality import Checks, Modality, Sample, Shows
+from multigen.modality import Checks, Implies, Modality, Sample, Shows
 from multigen.options import make
 from multigen.provenance import Record, digest, read_record, tags
 from multigen.request import Request
@@ -46,14 +46,17 @@ class Orders:
 def generate(orders: Orders, /) -> int:
     """Make and write what was ordered; returns the exit code."""
     paths = _paths(orders)
+    options = dict(orders.options)
+    if isinstance(orders.modality, Implies):
+        options = {**orders.modality.implied(paths[0]), **options}
     requests = [
-        Request(modality=orders.modality.name, prompt=prompt, options=dict(orders.options), **orders.fields)
+        Request(modality=orders.modality.name, prompt=prompt, options=options, **orders.fields)
         for prompt in orders.prompts
     ]
     for request in requests:
         request.validate()
     if isinstance(orders.modality, Checks):
-        orders.modality.check(paths[0], make(orders.modality.Options, orders.options), "")
+        orders.modality.check(paths[0], make(orders.modality.Options, options), "")
     from multigen.model import Kind
     from multigen.pipeline import prepare
 

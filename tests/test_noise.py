@@ -10,7 +10,7 @@ from torch import Tensor
 from toys import growing, jittered
 
 from multigen import noise, schedules
-from multigen.noise import Brownian, white
+from multigen.noise import Brownian, mixed, white
 
 # --- white --------------------------------------------------------------------------------------------------
 
@@ -130,3 +130,17 @@ def test_fresh_noise_and_levels_out_of_range() -> None:
 def test_dtype_and_shape_are_what_was_asked() -> None:
     assert Brownian([0], (2, 3), dtype=torch.bfloat16)(2.0, 1.0).dtype == torch.bfloat16
     assert Brownian([0, 1], ())(2.0, 1.0).shape == (2,)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_mixed_noise_has_its_share_in_common_on_every_part_of_the_axis(share: float) -> None:
+    noise = mixed(white(range(20_000), (6, 2)), share, dim=1)
+    expected = (1 - share) * torch.eye(6) + share
+    assert torch.allclose(torch.cov(noise[:, :, 0].T), expected, atol=0.04)
+    assert abs(float((noise[:, :, 0] * noise[:, :, 1]).mean())) < 0.02  # other axes stay independent
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_mixed_noise_refuses_other_shares(share: float) -> None:
+    with pytest.raises(ValueError, match="share must be in"):
+        mixed(torch.zeros(1, 2), share, dim=1)

@@ -15,10 +15,10 @@ from multigen.edit import Plan, inpaint
 from multigen.errors import UsageError
 from multigen.model import Completes, Kind, Masked
 from multigen.noise import Brownian, white
+from multigen.objective import Couples
 from multigen.samplers import ddim, dpmpp_2m, heun
 from multigen.schedules import karras
 from multigen.testing import check_model
-from multigen.training import Couples
 from multigen_3d import ShapeOptions
 from multigen_models.point_transformer import PointTransformer
 from multigen_models.points_recipe import SCALE, PointsRecipe

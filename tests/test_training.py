@@ -18,8 +18,9 @@ from toy_recipe import SETTINGS, ToyRecipe
 from multigen.denoise import edm, eps, flow, local, score, v, x0
 from multigen.errors import UsageError
 from multigen.noise import white
+from multigen.objective import LEVELS, noise_levels, velocity_loss
 from multigen.optim import Muon, orthogonalised
-from multigen.training import LEVELS, Average, learning_rate, noise_levels, train, velocity_loss
+from multigen.training import Average, learning_rate, objective, train
 
 
 def finish(folder, settings=SETTINGS):
@@ -180,3 +181,48 @@ def test_a_recipe_may_pair_samples_with_their_noise(tmp_path):
     assert [step.loss for step in coupled] == [step.loss for step in flipped]
     assert coupled[-1].held_out == flipped[-1].held_out
     assert torch.equal(seen[0], white(range(16), (2,)))
+
+
+class Reconstruction(ToyRecipe):
+    """An autoencoder's recipe in little: no diffusion, noise from the seeds, an error of its own."""
+
+    parameterization = None
+
+    def loss(self, network, x0, cond, /, *, seeds):
+        noisy = x0 + 0.1 * white(seeds, x0.shape[1:])
+        return (network(noisy, torch.zeros(len(x0)), **cond) - x0).square().mean(1)
+
+    def errors(self, network, x0, cond, /, *, seeds):
+        error = (network(x0, torch.zeros(len(x0)), **cond) - x0).square().mean(1)
+        return {"mean": error, "rms": error.sqrt()}
+
+
+def test_a_recipe_can_bring_its_own_objective(tmp_path):
+    steps = list(train(Reconstruction(), SETTINGS, tmp_path))
+    evaluations = [step.held_out for step in steps if step.held_out is not None]
+    assert [set(errors) for errors in evaluations] == [{"mean", "rms"}] * 3
+    assert evaluations[-1]["mean"] < 0.2 * evaluations[0]["mean"]
+
+
+def test_a_recipe_without_an_objective_is_refused():
+    with pytest.raises(TypeError, match="object has neither a parameterization nor a loss and errors"):
+        objective(object(), SETTINGS)
+
+
+class Correlated(ToyRecipe):
+    def correlate(self, unit):
+        return torch.stack([unit[:, 0], 0.8 * unit[:, 0] + 0.6 * unit[:, 1]], dim=1)
+
+
+def test_noise_is_as_a_recipe_correlates_it():
+    seen = []
+
+    def network(x, noise, /, **cond):
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    for recipe in (Correlated(), ToyRecipe()):
+        objective(recipe, SETTINGS).loss(network, torch.zeros(4000, 2), {}, seeds=range(4000))
+    correlated, plain = ((x.prod(dim=1) > 0).double().mean() for x in seen)
+    assert float(correlated) == pytest.approx(0.5 + math.asin(0.8) / math.pi, abs=0.03)
+    assert float(plain) == pytest.approx(0.5, abs=0.03)

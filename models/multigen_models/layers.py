@@ -46,11 +46,17 @@ class Conditioned(nn.Module):
         # Attended to beside the words, so that a prompt without words still has something to attend to.
         self.no_text = nn.Parameter(torch.zeros(1, 1, width))
 
-    def context(self, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor) -> Context:
-        """noise: (b,); text: (b, l, text); mask: (b, l) bool, True where there is a token; pooled: (b, text)."""
+    def context(
+        self, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor, told: Tensor | None = None
+    ) -> Context:
+        """noise: (b,); text: (b, l, text); mask: (b, l) bool, True where there is a token; pooled: (b, text).
+
+        told: (b, width), what else there is to know.
+        """
         # A pooled vector of length 1 would be lost beside the noise level: entries of the order of 1 are not.
         pooled = pooled * math.sqrt(pooled.shape[1])
-        embedding = F.silu(self.noise_embedding(noise) + self.pooled_embedding(pooled))
+        embedding = self.noise_embedding(noise) + self.pooled_embedding(pooled)
+        embedding = F.silu(embedding if told is None else embedding + told)
         # Columns that no sample attends to cost time only: batches come padded to one length.
         longest = int(mask.sum(dim=1).max())
         text, mask = text[:, :longest], mask[:, :longest]
@@ -176,27 +182,15 @@ class UNet(Conditioned):
         *,
         axes: int,
         channels: Sequence[int],
-        blocks: Sequence[int],
-        heads: Sequence[int],
-        self_attention: Sequence[int],
-        embedding: int,
+        stage: Callable[[int], nn.Module],
         grow: Callable[[int, int], nn.Module],
-        kernels: Sequence[int] | None = None,
     ) -> None:
         """One stage for each of `channels` down, and one up; each level halves every axis of the one before.
 
-        self_attention: levels (by index) whose positions also attend to one another. grow: makes the layer from the
-        channels of a level to those of the one above. kernels: of the residual blocks of each level, 3 by default.
+        stage: makes that of a level, by index. grow: makes the layer from the channels of a level to those of the one
+        above.
         """
         conv = CONVOLUTIONS[axes]
-
-        def stage(i: int) -> Stage:
-            itself = i in self_attention
-            kernel = kernels[i] if kernels else 3
-            return Stage(
-                channels[i], blocks[i], axes=axes, kernel=kernel, embedding=embedding, heads=heads[i], itself=itself
-            )
-
         levels = range(len(channels))
         self.down = nn.ModuleList(stage(i) for i in levels)
         self.up = nn.ModuleList(stage(i) for i in levels)
@@ -206,13 +200,13 @@ class UNet(Conditioned):
 
     def _through_levels(self, h: Tensor, context: Context, /) -> Tensor:
         """h: (b, channels[0], ...) -> (b, channels[0], ...)."""
-        h = self._place(h, 0)
+        h = self._place(h, 0, context)
         skips = []
         for i, stage in enumerate(self.down):
             h = stage(h, context)
             if i < len(self.shrink):
                 skips.append(h)
-                h = self._place(self.shrink[i](h), i + 1)
+                h = self._place(self.shrink[i](h), i + 1, context)
         for i in reversed(range(len(self.up))):
             h = self.up[i](h, context)
             if i:
@@ -224,7 +218,7 @@ class UNet(Conditioned):
         """h: (b, channels[level + 1], ...) through the layer `grow[level]`, twice as many positions along each axis."""
 
     @abstractmethod
-    def _place(self, h: Tensor, level: int, /) -> Tensor:
+    def _place(self, h: Tensor, level: int, context: Context, /) -> Tensor:
         """h: (b, channels[level], ...), told where its positions are."""
 
 

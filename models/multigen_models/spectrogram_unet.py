@@ -16,7 +16,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from multigen_models.layers import Norm, UNet, zeroed
+from multigen_models.layers import Context, Norm, Stage, UNet, zeroed
 
 
 @final
@@ -56,15 +56,12 @@ class SpectrogramUNet(UNet, ModelMixin, ConfigMixin):
             nn.Parameter(0.02 * torch.randn(1, c, rows // 2**i, 1)) for i, c in enumerate(channels)
         )
         self.fold = nn.Conv2d(p * q, channels[0], 3, padding=1)
-        self._add_levels(
-            axes=2,
-            channels=channels,
-            blocks=blocks,
-            heads=heads,
-            self_attention=self_attention,
-            embedding=embedding,
-            grow=partial(nn.Conv2d, kernel_size=1),
-        )
+
+        def stage(i: int) -> Stage:
+            itself = i in self_attention
+            return Stage(channels[i], blocks[i], axes=2, kernel=3, embedding=embedding, heads=heads[i], itself=itself)
+
+        self._add_levels(axes=2, channels=channels, stage=stage, grow=partial(nn.Conv2d, kernel_size=1))
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Conv2d(channels[0], p * q, 3, padding=1))
         self.to(memory_format=torch.channels_last)
@@ -96,7 +93,7 @@ class SpectrogramUNet(UNet, ModelMixin, ConfigMixin):
     def _larger(self, h: Tensor, level: int, /) -> Tensor:
         return F.interpolate(self.grow[level](h), scale_factor=2.0)
 
-    def _place(self, h: Tensor, level: int, /) -> Tensor:
+    def _place(self, h: Tensor, level: int, context: Context, /) -> Tensor:
         return h + self.frequency[level].to(h.dtype)
 
 

@@ -16,7 +16,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from multigen_models.layers import Norm, UNet, zeroed
+from multigen_models.layers import Context, Norm, Stage, UNet, zeroed
 
 
 @final
@@ -55,15 +55,15 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
             nn.Parameter(0.02 * torch.randn(1, c, *[cells // 2**i] * 3)) for i, c in enumerate(channels)
         )
         self.fold = nn.Linear(features, channels[0])
+
+        def stage(i: int) -> Stage:
+            itself = i in self_attention
+            return Stage(
+                channels[i], blocks[i], axes=3, kernel=kernels[i], embedding=embedding, heads=heads[i], itself=itself
+            )
+
         self._add_levels(
-            axes=3,
-            channels=channels,
-            blocks=blocks,
-            kernels=kernels,
-            heads=heads,
-            self_attention=self_attention,
-            embedding=embedding,
-            grow=partial(nn.ConvTranspose3d, kernel_size=2, stride=2),
+            axes=3, channels=channels, stage=stage, grow=partial(nn.ConvTranspose3d, kernel_size=2, stride=2)
         )
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Linear(channels[0], features))
@@ -90,5 +90,5 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
         grown: Tensor = self.grow[level](h)
         return grown
 
-    def _place(self, h: Tensor, level: int, /) -> Tensor:
+    def _place(self, h: Tensor, level: int, context: Context, /) -> Tensor:
         return h + self.position[level].to(h.dtype)

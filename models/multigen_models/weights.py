@@ -88,8 +88,13 @@ def fingerprint(folder: Path, /) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
 
 
-def write_folder(folder: Path, network: Any, about: Mapping[str, Any], /) -> None:
-    """Save a network in float16 with its ``multigen.json``; the folder appears whole or not at all."""
+def write_folder(
+    folder: Path, network: Any, about: Mapping[str, Any], /, *, inside: Mapping[str, Path] | None = None
+) -> None:
+    """Save a network in float16 with its ``multigen.json``; the folder appears whole or not at all.
+
+    inside: folders to copy into it, by the names that they get.
+    """
     from safetensors.torch import save_file
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +104,8 @@ def write_folder(folder: Path, network: Any, about: Mapping[str, Any], /) -> Non
         half = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
         save_file(half, made / WEIGHTS, {"format": "pt"})
         (made / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        for name, source in (inside or {}).items():
+            shutil.copytree(source, made / name)
         for path, mode in ((made, 0o755), (made / WEIGHTS, 0o644)):  # both are made for their owner only
             path.chmod(mode)
         old = folder.with_name(f".old-{folder.name}")

@@ -1,0 +1,97 @@
+"""What training minimises: the denoising error of diffusion, or what a recipe puts in its place."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from multigen.denoise import Cond, Parameterization, along
+from multigen.noise import Correlates, white
+
+LEVELS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97)
+"""The fixed times t = sigma / (1 + sigma) at which the held-out error is measured."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A loss, and what is measured on held-out items; a recipe of a codec has both, to be trained without diffusion.
+
+    x0: (b, ...); seeds: one for each sample, from which everything random comes.
+    """
+
+    def loss(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Tensor:
+        """The loss of each sample, (b,)."""
+
+    def errors(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Mapping[str, Tensor]:
+        """Measures of each sample by name, (b,); one is called "mean", and the lower it is the better."""
+
+
+@runtime_checkable
+class Couples(Protocol):
+    """A recipe that pairs samples with noise, as for sets, whose elements can be put in any order."""
+
+    def couple(self, x0: Tensor, unit: Tensor, /) -> Tensor:
+        """x0 rearranged to suit its noise: (b, ...) each. Every result must still be the sample."""
+
+
+class Denoising:
+    """The objective of diffusion (`multigen.denoise`): x0 from x0 + sigma n, at random levels sigma."""
+
+    def __init__(self, recipe: object, parameterization: Parameterization, /, *, t_mean: float, t_sd: float) -> None:
+        self._recipe, self._parameterization = recipe, parameterization
+        self._mean, self._sd = t_mean, t_sd
+
+    def loss(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Tensor:
+        """`velocity_loss` at levels whose logit t is normal."""
+        sigma = noise_levels(white(seeds, (), stream=1), mean=self._mean, sd=self._sd)
+        x0, unit = self._noise(x0, seeds)
+        x = x0 + along(lambda s: s, sigma, x0) * unit
+        return velocity_loss(self._predict(network, x, sigma, cond), x0, x, sigma, self._parameterization)
+
+    def errors(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Mean squared x0 error at each of `LEVELS` ("0.1", ...) and their "mean".
+
+        A seed always gives the same noise, so two evaluations differ by the network alone.
+        """
+        x0, unit = self._noise(x0, seeds)
+        errors = {}
+        for t in LEVELS:
+            sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
+            x = x0 + along(lambda s: s, sigma, x0) * unit
+            d = self._parameterization.to_x0(self._predict(network, x, sigma, cond), x, sigma)
+            errors[str(t)] = (d - x0).square().flatten(1).mean(1)
+        return {**errors, "mean": torch.stack(list(errors.values())).mean(0)}
+
+    def _noise(self, x0: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Samples and the unit noise that goes with them."""
+        unit = white(seeds, x0.shape[1:]).to(x0.device)
+        if isinstance(self._recipe, Correlates):
+            unit = self._recipe.correlate(unit)
+        if isinstance(self._recipe, Couples):
+            x0 = self._recipe.couple(x0, unit)
+        return x0, unit
+
+    def _predict(self, network: nn.Module, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        p = self._parameterization
+        prediction: Tensor = network(along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten(), **cond)
+        return prediction.float()
+
+
+def velocity_loss(
+    prediction: Tensor, x0: Tensor, x: Tensor, sigma: Tensor, parameterization: Parameterization, /
+) -> Tensor:
+    """Mean squared error of the flow velocity n - x0 that a prediction implies, per sample: (b,).
+
+    With v = (x - D) / sigma - D the error of v is (1 + sigma) / sigma times that of D, whatever the network predicts
+    ("x-prediction with a v-loss", arXiv 2511.13720, table 1).
+    """
+    target = parameterization.from_x0(x0, x, sigma)
+    weight = along(lambda s: parameterization.out(s) * (1 + s) / s, sigma, x)
+    return (weight * (prediction - target)).square().flatten(1).mean(1)
+
+
+def noise_levels(z: Tensor, /, *, mean: float, sd: float) -> Tensor:
+    """Levels sigma = t / (1 - t) whose logit t is normal, from standard normal z: exp(mean + sd z) (arXiv
+    2403.03206)."""
+    return (mean + sd * z.double()).exp()
