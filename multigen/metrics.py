@@ -212,6 +212,28 @@ def kad_floor(
     return between_halves(lambda u, v: KAD_SCALE * estimate(u, v), names, repeats=repeats, seed=seed)
 
 
+# --- diversity --------------------------------------------------------------------------------------------------------
+
+
+def vendi(x: Tensor, kernel: Kernel, /) -> Callable[..., float]:
+    """The Vendi score of x (n, d), how many different samples it holds, 1 to n (arXiv 2210.02410, definition 3.1).
+
+    The exponential of the entropy of the eigenvalues of K / n, for a kernel that is 1 on the diagonal.
+
+    Returns a function of how often each row counts (n,), by default once; a row that counts twice adds nothing.
+    """
+    k = kernel(x, x)
+
+    def estimate(u: Tensor | None = None, /) -> float:
+        weights = torch.ones(len(k), dtype=k.dtype) if u is None else u.to(k.dtype)
+        drawn = weights > 0
+        root = (weights[drawn] / weights.sum()).sqrt()
+        eigenvalues = torch.linalg.eigvalsh(root[:, None] * k[drawn][:, drawn] * root).clamp(min=0)
+        return math.exp(-float(torch.xlogy(eigenvalues, eigenvalues).sum()))
+
+    return estimate
+
+
 # --- memorisation -----------------------------------------------------------------------------------------------------
 
 
