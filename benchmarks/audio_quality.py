@@ -174,7 +174,7 @@ def by_class(made: Made, real: Real, judges: Judges, classes: Sequence[str], /) 
 
 
 def medians(sounds: Sounds, /) -> Mapping[str, float]:
-    """Of `audio_features.describe`."""
+    """Of `multigen_audio.features.describe`."""
     names = sounds.plain[0]
     return {name: float(torch.tensor([one[name] for one in sounds.plain]).median()) for name in names}
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from audio_features import SAMPLE_RATE, RandomNetwork, describe, log_mel, prepare, statistics
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,6 +20,7 @@ from multigen.pipeline import Job
 from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen_audio import Audio, AudioOptions
+from multigen_audio.features import SAMPLE_RATE, RandomNetwork, describe, log_mel, prepare, statistics
 from multigen_models.audio_data import Clip, Recordings
 
 SECONDS = 3.0
@@ -46,7 +46,7 @@ class Sounds:
     """Sounds of `SECONDS` and what is seen of them.
 
     label: (n,) index of the class, -1 for others. clip, recording: (n,) which file, and which source that was cut
-    from. statistics: (n, 546); random: (n, 512), see `audio_features`. plain: `describe` of each.
+    from. statistics: (n, 546); random: (n, 512), see `multigen_audio.features`. plain: `describe` of each.
     """
 
     label: Tensor

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shape_features import descriptors, main_color, varied
+from shape_features import main_color, varied
 from shape_sets import Clouds
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from multigen import set_metrics
 from multigen.metrics import Interval, bootstrap, nearest_ratio, wilson
+from multigen_3d.features import descriptors
 from multigen_3d.metrics import asymmetry, chamfer_matrix, emd_matrix, jsd, sliced_wasserstein_matrix
 
 Matrix = Callable[..., Tensor]

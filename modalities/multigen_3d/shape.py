@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.options import option
+
+if TYPE_CHECKING:
+    from multigen.evaluation.contract import Extractor, Metric
 
 POINTS = 2048
 FEWEST_FACES = 4  # a tetrahedron
@@ -113,3 +116,19 @@ class Shape:
                 )
             box[axis] = (start, stop)
         return box
+
+    def extractors(self) -> Sequence[Extractor]:
+        from multigen_3d.measures import extractors
+
+        return extractors()
+
+    def metrics(self) -> Sequence[Metric]:
+        from multigen_3d.measures import metrics
+
+        return metrics()
+
+    def faults(self, sample: Sample, /) -> Sequence[str]:
+        """Why a sample cannot be measured; empty where it can be."""
+        from multigen_3d.measures import faults
+
+        return faults(sample)

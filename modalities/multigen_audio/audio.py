@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.options import option
 from multigen.request import span
+
+if TYPE_CHECKING:
+    from multigen.evaluation.contract import Extractor, Metric
 
 FADE_SECONDS = 0.005
 SEAM_SECONDS = 0.03
@@ -132,3 +135,19 @@ class Audio:
             spectrogram_png(wave, rate, path, title=title)
         else:
             sheet_png(rows, path, columns=min(4, len(rows)))
+
+    def extractors(self) -> Sequence[Extractor]:
+        from multigen_audio.measures import extractors
+
+        return extractors()
+
+    def metrics(self) -> Sequence[Metric]:
+        from multigen_audio.measures import metrics
+
+        return metrics()
+
+    def faults(self, sample: Sample, /) -> Sequence[str]:
+        """Why a sample cannot be measured; empty where it can be."""
+        from multigen_audio.measures import faults
+
+        return faults(sample)

@@ -95,11 +95,13 @@ class PerSet(Metric):
 
     statistic: from the features of made (n, d), real (m, d) and training samples (k, d), the latter two empty where
     there are none. intervals: how its interval is found. fewest: samples on either side below which it says nothing.
+    features: the only ones that it works on, as they are; None for those of whichever extractor is named, standardised.
     """
 
     statistic: Callable[[Tensor, Tensor, Tensor], Statistic]
     intervals: Intervals
     fewest: int = 10
+    features: Extractor | None = None
 
 
 @runtime_checkable

@@ -54,7 +54,7 @@ def measure(
     for metric in metrics:
         began = time.perf_counter()
         note, interval, floor, n = _judged(evidence, metric, extractor, repeats, seed)
-        named = f"{extractor.name} {extractor.fingerprint}" if extractor and isinstance(metric, PerSet) else ""
+        used = metric.features or extractor if isinstance(metric, PerSet) else None
         results.append(
             Result(
                 metric=metric.name,
@@ -63,7 +63,7 @@ def measure(
                 higher_is_better=metric.higher_is_better,
                 best=metric.best,
                 source=metric.source,
-                extractor=named,
+                extractor=f"{used.name} {used.fingerprint}" if used else "",
                 n=n,
                 reference=len(evidence.real) if evidence.real is not None and Need.REAL in metric.needs else 0,
                 interval=interval,
@@ -82,12 +82,11 @@ def values(evidence: Evidence, metric: PerSample, /) -> Tensor:
 
 
 def statistic_of(evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> "SetStatistic":
-    """The metric on these samples, to be weighted."""
+    """The metric on these samples, to be weighted. extractor: for a metric without features of its own."""
+    used = metric.features or extractor
     none = torch.empty(0, 0, dtype=torch.float64)
-    made = evidence.made.features(extractor)
-    real = evidence.real.features(extractor) if evidence.real is not None else none
-    training = evidence.training.features(extractor) if evidence.training is not None else none
-    real, made, training = standardised(real, made, training)
+    sides = [side.features(used) if side else none for side in (evidence.real, evidence.made, evidence.training)]
+    real, made, training = sides if metric.features else standardised(*sides)
     return SetStatistic(metric, made, real, training)
 
 
@@ -154,6 +153,7 @@ def _per_set(
     evidence: Evidence, metric: PerSet, extractor: Extractor | None, repeats: int, seed: int
 ) -> tuple[str, Interval | None, Interval | None, int]:
     n = len(evidence.made)
+    extractor = metric.features or extractor
     if extractor is None:
         return "needs features: the modality has no extractor, name one", None, None, 0
     real = evidence.real if Need.REAL in metric.needs else None

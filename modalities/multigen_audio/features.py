@@ -1,6 +1,6 @@
-"""What the measures of `audio_quality` see of a sound: statistics of its log-mel spectrogram, a fixed random network.
+"""What measures see of a sound: statistics of its log-mel spectrogram, a fixed random network, plain facts.
 
-Recorded and generated waves go through `prepare` alike, so that neither level nor silence at the ends tells them apart.
+Waves go through `prepare` first, so that neither level nor silence at the ends tells two sounds apart.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,165 @@
+"""What can be measured of a shape: features for the general metrics, distances between clouds, soundness of meshes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor
+
+from multigen import set_metrics
+from multigen.evaluation.contract import Metric, Need, PerSample, PerSet, Statistic
+from multigen.metrics import jackknife
+from multigen.modality import Sample
+from multigen_3d.features import descriptors
+from multigen_3d.metrics import (
+    asymmetry,
+    chamfer_matrix,
+    emd_matrix,
+    sliced_wasserstein_matrix,
+    surface_points,
+    unit_box,
+)
+
+if TYPE_CHECKING:
+    from multigen.evaluation.contract import Extractor
+
+POINTS = 2048
+CD_POINTS, EMD_POINTS = 1024, 256
+
+
+@final
+class Descriptors:
+    """242 descriptors of 2,048 points of the surface, in the unit box (`multigen_3d.features.descriptors`)."""
+
+    name = "3d-descriptors"
+    fingerprint = "1"
+
+    def __call__(self, sample: Sample, /) -> Tensor:
+        return descriptors(_cloud(sample, POINTS)[None])[0]
+
+
+@final
+class SurfacePoints:
+    """So many points of the surface, in the unit box, one after another."""
+
+    fingerprint = "1"
+
+    def __init__(self, count: int) -> None:
+        self.name = f"3d-points-{count}"
+        self._count = count
+
+    def __call__(self, sample: Sample, /) -> Tensor:
+        return _cloud(sample, self._count).flatten()
+
+
+def extractors() -> Sequence[Extractor]:
+    return (Descriptors(),)
+
+
+def metrics() -> Sequence[Metric]:
+    tables = (
+        ("cd", chamfer_matrix, CD_POINTS, "chamfer distances of 1,024 points, squared, both ways summed"),
+        ("emd", emd_matrix, EMD_POINTS, "exact earth mover's distances of 256 points, squared"),
+        ("sw", sliced_wasserstein_matrix, CD_POINTS, "sliced Wasserstein distances of 1,024 points"),
+    )
+    sets = [
+        _of_distances(f"{name}-{short}", table, count, f"{about}, by {distance}", pick, better, best)
+        for short, table, count, distance in tables
+        for name, about, pick, better, best in (
+            ("1-nna", "how often the nearest other shape is of one's own kind", set_metrics.one_nna, None, 0.5),
+            ("cov", "share of real shapes that are the nearest to a made one", _coverage, True, None),
+            ("mmd", "mean distance of a real shape to the nearest made one", _matching, False, None),
+        )
+    ]
+    return [*sets, *_soundness()]
+
+
+def faults(sample: Sample, /) -> Sequence[str]:
+    points = sample["vertices"] if "faces" in sample else sample["points"]
+    if not len(points) or ("faces" in sample and not len(sample["faces"])):
+        return ("empty",)
+    if not bool(points.isfinite().all()):
+        return ("not finite",)
+    sides = points.amax(0) - points.amin(0)
+    return ("no extent",) if float(sides.max()) <= 0 else ()
+
+
+def _soundness() -> Sequence[PerSample]:
+    told: tuple[tuple[str, str, Callable[[Sample, str], float]], ...] = (
+        ("watertight", "share of meshes every edge of which has two faces", _checked("is_watertight")),
+        ("winding", "share of meshes whose faces agree on which side is out", _checked("is_winding_consistent")),
+        ("volume", "share of meshes that enclose a positive volume", _positive_volume),
+    )
+    sound = [
+        PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value)
+        for name, about, value in told
+    ]
+    mirror = PerSample(
+        name="asymmetry",
+        about="chamfer distance of 2,048 points to their mirror image, left for right",
+        source="multigen_3d.metrics.asymmetry",
+        higher_is_better=None,
+        value=lambda sample, prompt: asymmetry(_cloud(sample, POINTS)),
+    )
+    return [*sound, mirror]
+
+
+def _of_distances(
+    name: str,
+    table: Callable[..., Tensor],
+    count: int,
+    about: str,
+    pick: Callable[[Tensor, Tensor, Tensor], Callable[..., float]],
+    better: bool | None,
+    best: float | None,
+) -> PerSet:
+    def statistic(made: Tensor, real: Tensor, training: Tensor) -> Statistic:
+        ours, theirs = (x.unflatten(1, (count, 3)) for x in (made, real))
+        estimate = pick(table(theirs), table(ours), table(theirs, ours))
+        return lambda u, v: estimate(v, u)
+
+    return PerSet(
+        name=name,
+        about=about,
+        source="arXiv 1906.12320, with exact distances (multigen_3d.metrics)",
+        higher_is_better=better,
+        best=best,
+        needs=frozenset({Need.REAL}),
+        statistic=statistic,
+        intervals=jackknife,
+        features=SurfacePoints(count),
+    )
+
+
+def _coverage(real: Tensor, made: Tensor, between: Tensor) -> Callable[..., float]:
+    return set_metrics.matched(between)
+
+
+def _matching(real: Tensor, made: Tensor, between: Tensor) -> Callable[..., float]:
+    return set_metrics.matching_distance(between)
+
+
+def _cloud(sample: Sample, count: int) -> Tensor:
+    """(count, 3) of the surface, or of a cloud spread over its points, in the unit box."""
+    if "faces" in sample:
+        return unit_box(surface_points(sample["vertices"], sample["faces"], count)[0])
+    points = sample["points"]
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+    return unit_box(points[order.repeat(math.ceil(count / len(points)))[:count]])
+
+
+def _checked(attribute: str) -> Callable[[Sample, str], float]:
+    return lambda sample, prompt: float(getattr(_mesh(sample), attribute)) if "faces" in sample else math.nan
+
+
+def _positive_volume(sample: Sample, prompt: str) -> float:
+    return float(_mesh(sample).volume > 0) if "faces" in sample else math.nan
+
+
+def _mesh(sample: Sample) -> Any:
+    import trimesh
+
+    return trimesh.Trimesh(sample["vertices"].numpy(), sample["faces"].numpy(), process=False)
