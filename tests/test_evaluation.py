@@ -8,8 +8,17 @@ import torch
 from sklearn.metrics import pairwise
 
 from multigen.errors import UsageError
-from multigen.evaluation import Collection, Evidence, Need, PerSample, PerSet, measure, read_collection
-from multigen.evaluation.collection import collection
+from multigen.evaluation import (
+    Collection,
+    Evidence,
+    Need,
+    PerSample,
+    PerSet,
+    Record,
+    Recorder,
+    measure,
+    read_collection,
+)
 from multigen.evaluation.general import GENERAL, standardised
 from multigen.metrics import bootstrap, gaussian, median_distance, vendi
 from multigen.options import NoOptions
@@ -58,12 +67,18 @@ def normal(n, *, seed=0, shift=0.0, scale=1.0):
     return torch.randn(n, 8, generator=torch.Generator().manual_seed(seed)) * scale + shift
 
 
+RECORDER = Recorder(Vectors(), (*GENERAL, FIRST), (Itself(),))
+
+
 def collected(rows, prompts=None, clusters=None):
     n = len(rows)
     prompts = prompts or ["a vector"] * n
     clusters = clusters or [str(i) for i in range(n)]
-    names = [f"{i}.txt" for i in range(n)]
-    return collection(Vectors(), zip(names, ({"v": row} for row in rows), prompts, clusters, strict=True))
+    told = zip(rows, prompts, clusters, strict=True)
+    return Collection.of(
+        RECORDER({"v": row}, name=f"{i}.txt", prompt=prompt, cluster=cluster)
+        for i, (row, prompt, cluster) in enumerate(told)
+    )
 
 
 def results(made, real=None, training=None, metrics=GENERAL, **how):
@@ -161,7 +176,7 @@ def test_faulty_samples_are_named_and_not_counted():
     rows[3] = 0
     made = collected(rows)
     assert len(made) == 11
-    assert made.faulty == [("3.txt", ("empty",))]
+    assert [(record.name, record.faults) for record in made.faulty] == [("3.txt", ("empty",))]
 
 
 def test_features_are_standardised_on_the_real_samples():
@@ -174,16 +189,20 @@ def test_features_are_standardised_on_the_real_samples():
     torch.testing.assert_close(second, ((made - real.mean(0)) / real.std(0, unbiased=False))[:, :7])
 
 
+def prompts(found):
+    return [record.prompt for record in found.records]
+
+
 def test_a_folder_is_read_with_its_captions_and_sources(tmp_path):
     for i in range(4):
         (tmp_path / f"{i}.txt").write_text(" ".join(["1"] * 8))
-    bare = read_collection(Vectors(), tmp_path)
-    assert (len(bare), list(bare.prompts), len(torch.unique(bare.clusters))) == (4, [""] * 4, 4)
+    bare = read_collection(RECORDER, tmp_path)
+    assert (len(bare), prompts(bare), len(torch.unique(bare.clusters()))) == (4, [""] * 4, 4)
     (tmp_path / "metadata.csv").write_text("file_name,caption,source\n2.txt,two,a\n0.txt,zero,a\n1.txt,one,b\n")
-    listed = read_collection(Vectors(), tmp_path)
-    assert list(listed.prompts) == ["two", "zero", "one"]
-    assert listed.clusters.tolist() == [0, 0, 1]
-    assert list(read_collection(Vectors(), tmp_path, most=2).prompts) == ["two", "zero"]
+    listed = read_collection(RECORDER, tmp_path)
+    assert prompts(listed) == ["two", "zero", "one"]
+    assert listed.clusters().tolist() == [0, 0, 1]
+    assert prompts(read_collection(RECORDER, tmp_path, most=2)) == ["two", "zero"]
 
 
 @pytest.mark.parametrize(
@@ -198,9 +217,9 @@ def test_other_folders_are_refused(tmp_path, files, said):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
-        read_collection(Vectors(), tmp_path)
+        read_collection(RECORDER, tmp_path)
     with pytest.raises(UsageError, match="no folder"):
-        read_collection(Vectors(), tmp_path / "none")
+        read_collection(RECORDER, tmp_path / "none")
 
 
 def test_a_metric_of_an_unknown_kind_is_a_mistake():
@@ -231,4 +250,16 @@ def test_a_third_partys_metric_needs_its_function_alone():
 def test_a_collection_is_told_by_its_samples():
     assert collected(normal(3)).fingerprint() == collected(normal(3)).fingerprint()
     assert collected(normal(3)).fingerprint() != collected(normal(3, seed=1)).fingerprint()
-    assert isinstance(collected(normal(3)), Collection)
+
+
+def test_a_record_is_kept_in_a_file(tmp_path):
+    record = RECORDER({"v": normal(1)[0]}, name="a", prompt="first", cluster="c", made={"seconds": 1.5})
+    record.write(tmp_path / "deep" / "a.safetensors")
+    again = Record.read(tmp_path / "deep" / "a.safetensors")
+    assert torch.equal(again.features["itself"], record.features["itself"])
+    assert (again.name, again.prompt, again.cluster, again.values, dict(again.made)) == (
+        "a", "first", "c", record.values, {"seconds": 1.5},
+    )  # fmt: skip
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="holds no record"):
+        Record.read(tmp_path / "broken.safetensors")

@@ -6,8 +6,7 @@ import pytest
 import torch
 import trimesh
 
-from multigen.evaluation import Evidence, PerSample, measure
-from multigen.evaluation.collection import collection
+from multigen.evaluation import Collection, Evidence, PerSample, Recorder, measure
 from multigen.evaluation.contract import Measured
 from multigen.evaluation.general import GENERAL
 from multigen_3d import Shape
@@ -36,8 +35,9 @@ def box(seed, *, noise=0.0):
 MODALITIES = {"audio": (Audio(), tone), "3d": (Shape(), box)}
 
 
-def collected(modality, samples):
-    return collection(modality, ((str(i), sample, "", str(i)) for i, sample in enumerate(samples)))
+def collected(modality, samples, metrics=()):
+    recorder = Recorder(modality, metrics, modality.extractors())
+    return Collection.of(recorder(x, name=str(i), prompt="", cluster=str(i)) for i, x in enumerate(samples))
 
 
 def named(metrics):
@@ -136,8 +136,8 @@ def test_soundness_of_meshes_is_measured_and_does_not_apply_to_clouds():
 def test_distances_of_shapes_tell_boxes_from_balls():
     metrics = [m for m in Shape().metrics() if m.name in ("1-nna-cd", "1-nna-emd", "1-nna-sw", "cov-cd", "mmd-cd")]
     assert len(metrics) == 5
-    boxes = collected(Shape(), [box(i) for i in range(12)])
-    others = collected(Shape(), [box(50 + i) for i in range(12)])
+    boxes = collected(Shape(), [box(i) for i in range(12)], metrics)
+    others = collected(Shape(), [box(50 + i) for i in range(12)], metrics)
     balls = []
     for i in range(12):
         ball = trimesh.creation.icosphere(3, radius=0.5)
@@ -145,7 +145,8 @@ def test_distances_of_shapes_tell_boxes_from_balls():
         balls.append({"vertices": stretched, "faces": torch.tensor(ball.faces), "colors": stretched})
     alike = {r.metric: r.interval.value for r in measure(Evidence(others, boxes), metrics, repeats=20)}
     apart = {
-        r.metric: r.interval.value for r in measure(Evidence(collected(Shape(), balls), boxes), metrics, repeats=20)
+        r.metric: r.interval.value
+        for r in measure(Evidence(collected(Shape(), balls, metrics), boxes), metrics, repeats=20)
     }
     for name in ("1-nna-cd", "1-nna-emd", "1-nna-sw"):
         assert apart[name] > 0.9 > 0.75 > alike[name]

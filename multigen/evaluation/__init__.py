@@ -1,9 +1,10 @@
 """Measuring samples of any modality: ``multigen eval``.
 
-A `Collection` holds samples, an `Extractor` turns them into features, a `Metric` judges them and says how sure it is.
+A `Recorder` measures samples one by one with an `Extractor`, a `Collection` holds what it found, a `Metric` judges it
+and says how sure it is.
 """
 
-from multigen.evaluation.collection import Collection, read_collection
+from multigen.evaluation.collection import Collection, Record, Recorder, read_collection
 from multigen.evaluation.contract import Evidence, Extractor, Metric, Need, PerSample, PerSet
 from multigen.evaluation.measure import Result, measure
 
@@ -15,6 +16,8 @@ __all__ = [
     "Need",
     "PerSample",
     "PerSet",
+    "Record",
+    "Recorder",
     "Result",
     "measure",
     "read_collection",

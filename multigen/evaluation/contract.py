@@ -47,7 +47,7 @@ class Evidence:
     def lacks(self, needs: frozenset[Need], /) -> Need | None:
         """The first of the needs that is not there."""
         there = {
-            Need.PROMPTS: all(self.made.prompts),
+            Need.PROMPTS: self.made.prompted,
             Need.REAL: self.real is not None,
             Need.TRAINING: self.training is not None,
         }

@@ -46,7 +46,7 @@ def measure(
     repeats: int = 1000,
     seed: int = 0,
 ) -> list[Result]:
-    """One result for every metric, in their order.
+    """One result for every metric, in their order; the evidence was recorded for these metrics and this extractor.
 
     A metric that lacks something, or has too few samples, says so in its note and has no value.
     """
@@ -75,17 +75,11 @@ def measure(
     return results
 
 
-def values(evidence: Evidence, metric: PerSample, /) -> Tensor:
-    """(n,) float64, NaN where a sample's prompt does not ask for what is measured."""
-    pairs = zip(evidence.made.samples, evidence.made.prompts, strict=True)
-    return torch.tensor([metric.value(sample, prompt) for sample, prompt in pairs], dtype=torch.float64)
-
-
 def statistic_of(evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> "SetStatistic":
     """The metric on these samples, to be weighted. extractor: for a metric without features of its own."""
     used = metric.features or extractor
     none = torch.empty(0, 0, dtype=torch.float64)
-    sides = [side.features(used) if side else none for side in (evidence.real, evidence.made, evidence.training)]
+    sides = [side.features(used.name) if side else none for side in (evidence.real, evidence.made, evidence.training)]
     real, made, training = sides if metric.features else standardised(*sides)
     return SetStatistic(metric, made, real, training)
 
@@ -130,15 +124,14 @@ def _judged(
 def _per_sample(
     evidence: Evidence, metric: PerSample, repeats: int, seed: int
 ) -> tuple[str, Interval | None, Interval | None, int]:
-    found = values(evidence, metric)
+    found = evidence.made.values(metric.name)
     counted = found.isfinite()
     if not bool(counted.any()):
         return "no prompt asks for it", None, None, 0
     floor = None
     if evidence.real is not None:
-        of_real = values(Evidence(evidence.real), metric)
-        floor = _mean(of_real, evidence.real.clusters, repeats, seed)
-    return "", _mean(found, evidence.made.clusters, repeats, seed), floor, int(counted.sum())
+        floor = _mean(evidence.real.values(metric.name), evidence.real.clusters(), repeats, seed)
+    return "", _mean(found, evidence.made.clusters(), repeats, seed), floor, int(counted.sum())
 
 
 def _mean(found: Tensor, clusters: Tensor, repeats: int, seed: int) -> Interval | None:
@@ -161,8 +154,8 @@ def _per_set(
     if few < metric.fewest:
         return f"too few samples: {few}, at least {metric.fewest} are needed", None, None, 0
     bound = statistic_of(evidence, metric, extractor)
-    clusters = real.clusters if real is not None else torch.empty(0, dtype=torch.int64)
-    interval = bound.interval(evidence.made.clusters, clusters, repeats=repeats, seed=seed)
+    clusters = real.clusters() if real is not None else torch.empty(0, dtype=torch.int64)
+    interval = bound.interval(evidence.made.clusters(), clusters, repeats=repeats, seed=seed)
     floor = None
     if real is not None and len(torch.unique(clusters)) >= 2 * metric.fewest:
         floor = bound.floor(clusters, repeats=repeats, seed=seed)
