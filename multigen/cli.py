@@ -237,6 +237,11 @@ def _prompts(prompt: str, file: str | None) -> tuple[str, ...]:
         return (prompt,)
     if prompt:
         raise UsageError("give either a PROMPT or --prompts FILE, not both")
+    return prompt_lines(file)
+
+
+def prompt_lines(file: str, /) -> tuple[str, ...]:
+    """The prompts of a text file, a line each. Raises UsageError for a file without any."""
     try:
         lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:

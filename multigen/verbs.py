@@ -278,6 +278,12 @@ def _train(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     return train_verb.run(parser, arguments)
 
 
+def _eval(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    from multigen import eval_verb
+
+    return eval_verb.run(parser, arguments)
+
+
 def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("name", help="a sampler, schedule or guidance")
     typed = parser.parse_args(list(arguments))
@@ -295,6 +301,7 @@ VERBS = {
     "list": Verb("list modalities, models, samplers, schedules, guidance, recipes and metrics", _list),
     "info": Verb("describe one of them", _info),
     "train": Verb("train a model from a recipe", _train),
+    "eval": Verb("measure a model's samples, or a folder of them, with intervals", _eval),
     "replay": Verb("make a file again from its metadata and say whether it is bit-exact", _replay),
     "cite": Verb("the papers behind a sampler, schedule or guidance", _cite),
 }

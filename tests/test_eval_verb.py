@@ -1,0 +1,126 @@
+"""``multigen eval``: reports on folders and on a model's samples, and bad input."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from multigen.cli import main
+from multigen_audio import Audio
+
+RATE = 24_000
+
+
+def write_tones(folder, count, *, first=0, noise=0.0, captions=True):
+    folder.mkdir()
+    rows = ["file_name,caption,source"]
+    for i in range(first, first + count):
+        generator = torch.Generator().manual_seed(i)
+        t = torch.arange(RATE) / RATE
+        pitch = 200 * 2 ** (4 * torch.rand((), generator=generator))
+        wave = 0.3 * torch.sin(2 * math.pi * pitch * t) + noise * torch.randn(len(t), generator=generator)
+        Audio().write({"wave": wave[None], "sample_rate": RATE}, folder / f"{i}.wav", tags={})
+        rows.append(f"{i}.wav,a tone,{i}")
+    if captions:
+        (folder / "metadata.csv").write_text("\n".join(rows))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tones")
+    return {
+        "real": write_tones(root / "real", 24),
+        "good": write_tones(root / "good", 20, first=100, captions=False),
+        "noisy": write_tones(root / "noisy", 20, first=200, noise=0.1, captions=False),
+    }
+
+
+def report_of(capsys, *arguments):
+    assert main(["eval", *arguments, "--json", "--repeats", "50"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def values(report):
+    return {r["metric"]: r["interval"] and r["interval"]["value"] for r in report["results"]}
+
+
+def test_a_folder_is_measured_against_real_samples(folders, capsys, tmp_path):
+    good, noisy = (
+        report_of(capsys, "audio", "--made", folders[name], "--against", folders["real"], "-o", str(tmp_path / name))
+        for name in ("good", "noisy")
+    )
+    assert values(noisy)["kad"] > values(good)["kad"] + 1
+    assert values(noisy)["1-nna"] > 0.9 > values(good)["1-nna"]
+    assert values(good)["nearest-training"] is None
+    told = {r["metric"]: r for r in good["results"]}
+    assert told["nearest-training"]["note"] == "needs training samples, --training"
+    assert told["kad"]["floor"]["low"] <= told["kad"]["floor"]["high"]
+    assert told["kad"]["extractor"] == "audio-statistics 1"
+    assert (good["made"]["samples"], good["real"]["samples"], good["real"]["clusters"]) == (20, 24, 24)
+    assert (
+        good["versions"]["torch"] == torch.__version__.split("+")[0] or good["versions"]["torch"] == torch.__version__
+    )
+    assert json.loads((tmp_path / "good" / "report.json").read_text()) == good
+
+
+def test_metrics_and_extractors_can_be_chosen(folders, capsys):
+    report = report_of(
+        capsys, "audio", "--made", folders["good"], "--against", folders["real"],
+        "--metrics", "kad,dc", "--extractor", "audio-random-network",
+    )  # fmt: skip
+    assert list(values(report)) == ["kad", "dc"]
+    assert report["extractor"]["name"] == "audio-random-network"
+
+
+def test_silence_is_named_and_not_averaged(folders, capsys, tmp_path):
+    folder = tmp_path / "mixed"
+    write_tones(folder, 12, captions=False)
+    Audio().write({"wave": torch.zeros(1, RATE), "sample_rate": RATE}, folder / "nothing.wav", tags={})
+    assert main(["eval", "audio", "--made", str(folder), "--against", folders["real"], "--repeats", "50"]) == 0
+    assert "1 made samples were left out: nothing.wav (silent)" in capsys.readouterr().out
+
+
+def test_samples_are_made_from_the_captions_and_kept(folders, capsys, tmp_path):
+    report = report_of(
+        capsys, "audio", "--against", folders["real"], "--most", "12", "-n", "2", "--seed", "5", "--steps", "2",
+        "--duration", "1", "-o", str(tmp_path / "out"),
+    )  # fmt: skip
+    made = report["made"]
+    assert made["samples"] == 2
+    assert made["seeds"] == {"first": 5, "last": 6, "n": 2}
+    assert made["evaluations"] == 2
+    assert made["request"]["steps"] == 2
+    assert made["request"]["fingerprint"]
+    assert report["real"]["samples"] == 12
+    files = sorted((tmp_path / "out" / "samples").iterdir())
+    assert [path.name for path in files] == ["00000.wav", "00001.wav"]
+    told = {r["metric"]: r["note"] for r in report["results"]}
+    assert "too few samples: 2" in told["kad"]
+    again = report_of(capsys, "audio", "--made", str(tmp_path / "out" / "samples"))
+    assert again["made"]["clusters"] == 1  # the files say themselves that they have one prompt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["smell"], "unknown modality"),
+        (["audio", "--made", "none"], "none is no folder"),
+        (["audio"], "there is nothing to prompt with: add --prompts FILE"),
+        (["audio", "--metrics", "kid"], "unknown metric 'kid'"),
+        (["audio", "--extractor", "clip"], "unknown extractor 'clip'"),
+        (["audio", "-n", "0"], "-n 0 is not possible"),
+        (["audio", "--repeats", "1"], "--repeats 1 is not possible"),
+        (["audio", "--duration", "0"], "--duration 0"),
+        (["audio", "--prompts", "none.txt"], "none.txt cannot be read"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, said, capsys):
+    if arguments[-2:] == ["--duration", "0"]:
+        arguments = [*arguments, "--prompts", __file__]
+    assert main(["eval", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
