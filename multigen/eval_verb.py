@@ -31,7 +31,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     from multigen.evaluation import Evidence, Recorder, measure, read_collection
     from multigen.evaluation.protocol import peak_memory, told_of, told_of_extractor, versions
 
-    extractor, metrics = _extractor(modality, typed["extractor"]), _metrics(modality, typed["metrics"])
+    extractor, metrics = _extractor(modality, typed), _metrics(modality, typed["metrics"])
     recorder = Recorder(modality, metrics, [extractor] if extractor else [])
     real, training = (
         read_collection(recorder, Path(typed[key]), most=typed["most"]) if typed[key] else None
@@ -102,10 +102,20 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     return typed
 
 
-def _extractor(modality: Modality, name: str | None) -> "Extractor | None":
+def _extractor(modality: Modality, typed: Mapping[str, Any]) -> "Extractor | None":
     from multigen.evaluation.contract import Measured
 
-    known = {e.name: e for e in modality.extractors()} if isinstance(modality, Measured) else {}
+    if isinstance(modality, Measured):
+        known = {extractor.name: extractor for extractor in modality.extractors()}
+    else:
+        from multigen.evaluation.states import StateFeatures
+        from multigen.options import make
+        from multigen.pipeline import load
+
+        model = load(typed["fields"].get("model") or modality.default_model, modality=modality.name)
+        states = StateFeatures(model, make(modality.Options, typed["options"]))
+        known = {states.name: states}
+    name = typed["extractor"]
     if name is None:
         return next(iter(known.values()), None)
     if name not in known:

@@ -178,8 +178,12 @@ class Job:
             return self.finish(self.plan(seed).result())
 
 
-def prepare(request: Request, /, *, device: str | None = None, dtype: str | None = None) -> Job:
+def prepare(
+    request: Request, /, *, device: str | None = None, dtype: str | None = None, model: Model | None = None
+) -> Job:
     """Check a request, load what it names, and fill in the model's own defaults for what it leaves open.
+
+    model: the one that is named, where it is loaded already.
 
     Raises UsageError with one sentence for anything that cannot be done.
     """
@@ -188,7 +192,7 @@ def prepare(request: Request, /, *, device: str | None = None, dtype: str | None
     options: Any = make(modality.Options, request.options)
     given, region, options = read_input(request, modality, options)
     name = model_name(request, modality)
-    model = load(name, modality=request.modality, device=device, dtype=dtype)
+    model = model or load(name, modality=request.modality, device=device, dtype=dtype)
     guide = (
         load(request.guide_model, modality=request.modality, device=device, dtype=dtype)
         if request.guide_model

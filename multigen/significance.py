@@ -52,13 +52,19 @@ def paired(
 
 
 def paired_statistic(
-    statistic: Callable[[Tensor], tuple[float, float]], clusters: Tensor, /, *, repeats: int = 1000, seed: int = 0
+    statistic: Callable[[Tensor], tuple[float, float]],
+    clusters: Tensor,
+    /,
+    *,
+    intervals: Callable[..., Interval] = bootstrap,
+    repeats: int = 1000,
+    seed: int = 0,
 ) -> Difference:
-    """The difference of a statistic of whole sets, such as a kernel distance, between two arms: a paired bootstrap.
+    """The difference of a statistic of whole sets, such as a kernel distance, between two arms, resampled alike.
 
-    statistic: takes how often each sample counts (n,) and returns its value for both arms. The p-value is twice the
-    smaller share of draws on either side of 0, one draw counted beyond those that were made (Davison and Hinkley,
-    "Bootstrap Methods and their Application", 1997, section 4.2).
+    statistic: takes how often each sample counts (n,) and returns its value for both arms. intervals: `bootstrap`, or
+    `jackknife` for statistics of nearest neighbours. The p-value is the share of resampled differences that lie as far
+    from their mean as 0 lies from the one that was found, which counts as one of them.
     """
 
     def difference(u: Tensor) -> float:
@@ -67,11 +73,11 @@ def paired_statistic(
         return drawn[-1]
 
     drawn: list[float] = []
-    interval = bootstrap(difference, clusters, repeats=repeats, seed=seed)
+    interval = intervals(difference, clusters, repeats=repeats, seed=seed)
     draws = torch.tensor(drawn[:-1], dtype=torch.float64)  # the last one is of the samples as they are
     draws = draws[draws.isfinite()]
-    below, above = (int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return Difference(interval, min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1)))
+    farther = int(((draws - draws.mean()).abs() >= abs(interval.value)).sum()) if len(draws) else 0
+    return Difference(interval, (farther + 1) / (len(draws) + 1))
 
 
 def _sign_flip(sums: Tensor, repeats: int, seed: int) -> float:

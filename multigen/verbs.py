@@ -284,6 +284,12 @@ def _eval(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     return eval_verb.run(parser, arguments)
 
 
+def _compare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    from multigen import compare_verb
+
+    return compare_verb.run(parser, arguments)
+
+
 def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("name", help="a sampler, schedule or guidance")
     typed = parser.parse_args(list(arguments))
@@ -302,6 +308,7 @@ VERBS = {
     "info": Verb("describe one of them", _info),
     "train": Verb("train a model from a recipe", _train),
     "eval": Verb("measure a model's samples, or a folder of them, with intervals", _eval),
+    "compare": Verb("compare samplers, steps, schedules and guidance on any modalities", _compare),
     "replay": Verb("make a file again from its metadata and say whether it is bit-exact", _replay),
     "cite": Verb("the papers behind a sampler, schedule or guidance", _cite),
 }

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from multigen.metrics import jackknife
 from multigen.significance import average_ranks, concordance, holm, kendall_w, paired, paired_statistic
 
 
@@ -80,8 +81,23 @@ def test_a_statistic_of_sets_has_a_paired_bootstrap():
     assert found.interval.value == pytest.approx(0.1 - 0.05 * float(other.mean()))
     assert found.interval.low > 0.05
     assert found.p < 0.01
+    halved = paired_statistic(means, torch.arange(80), intervals=jackknife)
+    assert halved.interval.value == found.interval.value
+    assert halved.interval.low == pytest.approx(found.interval.low, abs=0.01)
+    assert halved.p < 0.01
     same = paired_statistic(lambda u: (1.0, 1.0), torch.arange(80))
     assert same.p == 1.0
+
+
+def test_set_statistics_without_a_difference_are_rarely_significant():
+    p = []
+    for i in range(100):
+        first, second = normal(30, seed=i), normal(30, seed=500 + i)
+        weighted = paired_statistic(
+            lambda u, a=first, b=second: (float(u @ a / u.sum()), float(u @ b / u.sum())), torch.arange(30), repeats=200
+        )
+        p.append(weighted.p)
+    assert sum(v < 0.05 for v in p) <= 12
 
 
 def test_holm_by_hand():

@@ -10,6 +10,9 @@ from multigen.evaluation.contract import Need, PerSet, Statistic
 from multigen.metrics import bootstrap, distances, gaussian, jackknife, median_distance
 
 
+LEAST = 0.1
+
+
 def _of_distances(pick: Callable[[Tensor, Tensor, Tensor], Callable[..., float]]) -> Callable[..., Statistic]:
     """pick: takes distances within real samples, within made ones, and between real (down) and made ones (across)."""
 
@@ -100,11 +103,13 @@ GENERAL = (
 def standardised(*features: Tensor) -> list[Tensor]:
     """Features (n, d) with every column shifted and scaled to mean 0 and deviation 1 over the first set that has rows.
 
-    Columns that do not vary there are left out: they would count without bounds.
+    A column that hardly varies there would count without bounds: deviations below a tenth of the median one are taken
+    for that, and columns that do not vary at all are left out.
     """
     base = next((x for x in features if len(x) > 1), features[0])
     if not len(base):
         return list(features)
     mean, deviation = base.mean(0), base.std(0, unbiased=False)
     varies = deviation > 1e-9 * (1 + mean.abs())
-    return [((x - mean) / deviation)[:, varies] if len(x) else torch.empty(0, int(varies.sum())) for x in features]
+    scale = deviation.clamp(min=LEAST * float(deviation[varies].median())) if bool(varies.any()) else deviation
+    return [((x - mean) / scale)[:, varies] if len(x) else torch.empty(0, int(varies.sum())) for x in features]

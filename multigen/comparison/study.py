@@ -1,0 +1,142 @@
+"""What a study asks, and its arms."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multigen import registry
+from multigen.errors import UsageError
+from multigen.request import Request
+
+VARIED = ("model", "sampler", "schedule", "steps", "guidance")
+"""What arms differ in, beside the modality; the names are those of `Request`."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every combination of what is varied, for every modality; an empty tuple is the model's own choice.
+
+    prompts: of each modality. options: of each modality, such as {"audio": {"duration": 2.0}}. against, training:
+    folders of real samples of each modality, where there are any.
+    """
+
+    modalities: tuple[str, ...]
+    prompts: Mapping[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    model: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sampler: tuple[str, ...] = ()
+    schedule: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+    guidance: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    against: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.modalities:
+            if name not in registry.modalities:
+                raise UsageError(registry.unknown("modality", name, registry.modalities.names()))
+            if not self.prompts.get(name):
+                raise UsageError(f"there are no prompts for {name}: give --prompts FILE, or {name}=FILE,... for each")
+        if not self.modalities or not self.seeds:
+            raise UsageError("a study needs a modality and a seed: such as --modalities audio,3d --seeds 0-7")
+        for name in VARIED:
+            given = getattr(self, name)
+            for values in given.values() if isinstance(given, Mapping) else [given]:
+                if len(set(values)) < len(values):
+                    raise UsageError(f"--{name} names {_repeated(values)!r} twice: give every level once")
+
+    @property
+    def items(self) -> int:
+        """Samples of an arm: one for each seed, the prompts in turn."""
+        return len(self.seeds)
+
+    def item(self, modality: str, index: int, /) -> tuple[str, int]:
+        """The prompt and the seed of a sample, the same in every arm."""
+        prompts = self.prompts[modality]
+        return prompts[index % len(prompts)], self.seeds[index]
+
+    def fingerprint(self) -> str:
+        """Of all that the samples depend on."""
+        return _hash(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One combination. Empty strings and 0 steps are the model's own."""
+
+    modality: str
+    model: str = ""
+    sampler: str = ""
+    schedule: str = ""
+    steps: int = 0
+    guidance: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name for its folder: readable, and different for different arms."""
+        told = [str(value) for value in self.levels().values() if value]
+        readable = re.sub(r"[^a-z0-9.=-]+", "-", "_".join(told).lower())[:80].strip("-") or "own"
+        return f"{readable}_{_hash(dataclasses.asdict(self))[:8]}"
+
+    def levels(self) -> dict[str, Any]:
+        """What it is in everything that is varied."""
+        return {name: getattr(self, name) for name in VARIED}
+
+    def request(self, study: Study, prompt: str, /) -> Request:
+        """For a sample of a prompt."""
+        return Request(
+            modality=self.modality,
+            prompt=prompt,
+            options=dict(study.options.get(self.modality, {})),
+            model=self.model,
+            sampler=self.sampler,
+            schedule=self.schedule,
+            steps=self.steps or None,
+            guidance=self.guidance,
+        )
+
+
+def arms(study: Study, /) -> list[Arm]:
+    """All combinations, modality by modality."""
+    return [
+        Arm(modality, *levels)
+        for modality in study.modalities
+        for levels in itertools.product(
+            study.model.get(modality) or ("",),
+            study.sampler or ("",),
+            study.schedule or ("",),
+            study.steps or (0,),
+            study.guidance or ("",),
+        )
+    ]
+
+
+def read_study(path: Path, /) -> dict[str, Any]:
+    """The keys of a TOML file: those of the flags of ``multigen compare``. Raises UsageError."""
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
+
+
+def _repeated(values: Sequence[Any]) -> Any:
+    return next(value for value in values if list(values).count(value) > 1)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:16]

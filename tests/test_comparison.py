@@ -1,0 +1,299 @@
+"""Studies, on the example plugin of a third party: arms, resumption, shared noise, differences, tables, bad input."""
+
+import csv
+import json
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from multigen import registry
+from multigen.cli import main
+from multigen.comparison import Arm, Study, arms
+from multigen.comparison.findings import find, pairs
+from multigen.comparison.run import Runner, Share
+from multigen.comparison.tables import contrasts, markdown, results, samples, to_csv, to_parquet
+from multigen.errors import UsageError
+from multigen.evaluation import Record
+from multigen.pipeline import generate
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "multigen-digits"
+
+
+def digits(**changes):
+    """A study of two samplers and two numbers of steps."""
+    asked = {
+        "modalities": ("digits",),
+        "prompts": {"digits": ("a 3", "a 7", "an 8")},
+        "seeds": tuple(range(24)),
+        "sampler": ("euler", "heun"),
+        "steps": (3, 12),
+    }
+    return Study(**{**asked, **changes})
+
+
+@pytest.fixture(autouse=True)
+def plugin(monkeypatch):
+    """The example's distribution, as if it were installed."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    installed = registry._by_name
+    named = {"multigen.modalities": "multigen_digits:Digits", "multigen.models": "multigen_digits:Gaussians"}
+
+    def with_digits(group):
+        own = {"digits": (EntryPoint("digits", named[group], group),)} if group in named else {}
+        return {**installed(group), **own}
+
+    monkeypatch.setattr(registry, "_by_name", with_digits)
+    yield
+    sys.modules.pop("multigen_digits", None)
+
+
+@pytest.fixture
+def real(tmp_path):
+    """What stands for real digits, with their captions: the model's own, by many steps, of other seeds."""
+    import multigen_digits
+
+    folder, rows = tmp_path / "real", ["file_name,caption"]
+    folder.mkdir()
+    for digit in range(10):
+        said, seeds = f"a {digit}", range(1000 * digit + 1000, 1000 * digit + 1012)
+        for seed, sample in zip(seeds, generate("digits", said, seeds=seeds, steps=60, sampler="heun"), strict=True):
+            multigen_digits.Digits().write(sample, folder / f"{seed}.png", tags={})
+            rows.append(f"{seed}.png,{said}")
+    (folder / "metadata.csv").write_text("\n".join(rows))
+    return str(folder)
+
+
+def ran(study, folder, **how):
+    runner = Runner(study, folder)
+    told = []
+    runner.run(Share(**how), told.append)
+    return runner, told
+
+
+def test_arms_are_all_combinations_and_have_keys_of_their_own():
+    found = arms(digits(guidance=("1", "cfg:scale=2")))
+    assert len(found) == len(set(found)) == len({arm.key for arm in found}) == 8
+    assert arms(digits(sampler=(), steps=())) == [Arm("digits")]
+
+
+def test_contrasts_are_of_arms_that_differ_in_one_thing():
+    for factor, first, second in pairs(arms(digits(schedule=("karras", "exponential", "vp")))):
+        differing = [name for name, value in first.levels().items() if value != second.levels()[name]]
+        assert differing == [factor]
+    assert len(pairs(arms(digits()))) == 4
+
+
+def test_arms_share_prompts_and_noise(tmp_path):
+    runner, _ = ran(digits(steps=(40,), seeds=(0, 1, 2, 3)), tmp_path)
+    euler, heun = (runner.collection(arm) for arm in runner.arms)
+    assert [r.prompt for r in euler.records] == [r.prompt for r in heun.records] == ["a 3", "a 7", "an 8", "a 3"]
+    name = runner.extractor("digits").name
+    between = (euler.features(name) - heun.features(name)).norm(dim=1)
+    others = (euler.features(name) - heun.features(name).roll(1, 0)).norm(dim=1)
+    assert (between < 0.3 * others).all()  # two good samplers come to nearly the same sample
+
+
+def test_a_killed_study_goes_on_without_repeating_a_sample(tmp_path):
+    study = digits(seeds=tuple(range(6)))
+    runner = Runner(study, tmp_path)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(progress):
+        if progress.done == 7:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        runner.run(Share(), kill)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").rglob("*.safetensors")}
+    assert len(before) == 7
+    assert not runner.complete()
+    again, told = ran(study, tmp_path)
+    assert len(told) == 24 - 7
+    assert again.complete()
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    whole, _ = ran(study, tmp_path / "whole")
+    for arm in whole.arms:
+        one, other = (r.collection(arm) for r in (whole, again))
+        assert [r.sha256 for r in one.records] == [r.sha256 for r in other.records]
+
+
+def test_processes_share_the_work(tmp_path):
+    study = digits(seeds=(0, 1, 2))
+    first, told = ran(study, tmp_path, index=0, of=2)
+    assert not first.complete()
+    second, rest = ran(study, tmp_path, index=1, of=2)
+    assert second.complete()
+    assert len(told) + len(rest) == 12
+
+
+def test_progress_tells_the_time_left(tmp_path):
+    _, told = ran(digits(seeds=(0, 1)), tmp_path)
+    assert [p.done for p in told] == list(range(1, 9))
+    assert {p.of for p in told} == {8}
+    assert told[0].left > told[-1].left == 0
+
+
+def test_a_folder_with_another_study_is_left_alone(tmp_path):
+    Runner(digits(), tmp_path)
+    with pytest.raises(UsageError, match="holds another study"):
+        Runner(digits(steps=(4,)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sampler": ("euler", "eulr")}, "digits sampler=eulr steps=3 cannot run: unknown sampler 'eulr'"),
+        ({"schedule": ("karras:rho=x",)}, "cannot run: schedule karras:rho=x"),
+        ({"guidance": ("1000",)}, "cannot run: --guidance 1000"),
+        ({"model": {"digits": ("audio-small",)}}, "cannot run: the model 'audio-small' makes audio"),
+    ],
+)
+def test_an_arm_that_cannot_run_is_refused_before_anything_starts(tmp_path, change, said):
+    with pytest.raises(UsageError, match=said):
+        Runner(digits(**change), tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"modalities": ("smell",)}, "unknown modality 'smell'"),
+        ({"prompts": {}}, "there are no prompts for digits"),
+        ({"seeds": ()}, "needs a modality and a seed"),
+        ({"steps": (4, 8, 4)}, "--steps names 4 twice"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(change, said):
+    with pytest.raises(UsageError, match=said):
+        digits(**change)
+
+
+def test_findings_tell_few_steps_from_many(tmp_path, real):
+    asked = digits(
+        steps=(1, 16),
+        sampler=("euler",),
+        seeds=tuple(range(40)),
+        prompts={"digits": tuple(f"a {digit}" for digit in range(10))},
+        against={"digits": real},
+    )
+    runner, _ = ran(asked, tmp_path / "study")
+    findings = find(runner, repeats=200)
+    few, many = ({r.metric: r for r in findings.results[arm]} for arm in findings.arms)
+    assert few["kad"].interval.value > many["kad"].interval.value
+    assert few["vendi"].interval.value < many["vendi"].interval.value
+    assert many["kad"].extractor.startswith("state-of-digits")
+    told = {c.metric: c for c in findings.contrasts}
+    assert told["kad"].better
+    assert told["kad"].adjusted < 0.05
+    assert told["kad"].difference.value == pytest.approx(many["kad"].interval.value - few["kad"].interval.value)
+    costs = [findings.costs[arm].evaluations for arm in findings.arms]
+    assert costs == [1, 16]
+    text = markdown(runner, findings)
+    assert "16 against 1" in text
+    assert "better" in text
+
+
+def test_identical_arms_do_not_differ(tmp_path, real):
+    runner, _ = ran(digits(steps=(12,), sampler=("euler", "ddim"), against={"digits": real}), tmp_path / "study")
+    findings = find(runner, repeats=200)
+    assert findings.contrasts
+    assert all(c.difference.value == 0 and c.adjusted == 1 for c in findings.contrasts)
+
+
+def test_tables_are_tidy_and_equal_in_both_formats(tmp_path, real):
+    runner, _ = ran(digits(seeds=tuple(range(12)), against={"digits": real}), tmp_path / "study")
+    findings = find(runner, repeats=100)
+    for name, rows in (
+        ("results", results(findings)),
+        ("contrasts", contrasts(findings)),
+        ("samples", samples(runner)),
+    ):
+        (tmp_path / f"{name}.csv").write_bytes(to_csv(rows))
+        (tmp_path / f"{name}.parquet").write_bytes(to_parquet(rows))
+        table = parquet.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        with (tmp_path / f"{name}.csv").open(newline="") as file:
+            written = list(csv.DictReader(file))
+        assert len(table) == len(written) == len(rows) > 0
+        assert list(written[0]) == list(table[0])
+        for key in table[0]:
+            assert [row[key] for row in written] == ["" if row[key] is None else str(row[key]) for row in table], key
+    kad = [row for row in results(findings) if row["metric"] == "kad"]
+    assert len(kad) == 4
+    assert all(row["low"] <= row["value"] <= row["high"] for row in kad)
+
+
+def test_a_sample_that_fails_is_kept_with_its_reason(tmp_path, monkeypatch):
+    from multigen.comparison import run
+    from multigen.errors import GenerationError
+
+    make = run.record
+
+    def fail(job, recorder, seed, *, name):
+        if seed == 2:
+            raise GenerationError("seed 2 gave values that are not finite")
+        return make(job, recorder, seed, name=name)
+
+    monkeypatch.setattr(run, "record", fail)
+    runner, _ = ran(digits(seeds=(0, 1, 2), steps=(3,), sampler=("euler",)), tmp_path)
+    assert runner.complete()
+    found = runner.collection(runner.arms[0])
+    assert [r.name for r in found.records] == ["00000", "00001"]
+    assert "not finite" in found.faulty[0].faults[0]
+    assert [row["faults"] for row in samples(runner)].count("seed 2 gave values that are not finite") == 1
+
+
+def test_the_command_runs_a_study_and_goes_on(tmp_path, real, capsys):
+    (tmp_path / "prompts.txt").write_text("a 3\na 7\n")
+    words = ["compare", "--modalities", "digits", "--samplers", "euler,dpmpp_2m", "--steps", "2,6", "--seeds", "0-11",
+             "--prompts", str(tmp_path / "prompts.txt"), "--against", real, "--repeats", "50",
+             "-o", str(tmp_path / "study"), "-q"]  # fmt: skip
+    assert main(words) == 0
+    written = {Path(line).name for line in capsys.readouterr().out.splitlines()}
+    assert {"results.csv", "results.parquet", "samples.csv", "contrasts.csv", "report.md", "protocol.json"} <= written
+    protocol = json.loads((tmp_path / "study" / "protocol.json").read_text())
+    assert set(protocol["models"].values()) == {"digits"}
+    assert len(list((tmp_path / "study" / "samples").rglob("*.png"))) == 48
+    record = next((tmp_path / "study" / "records").rglob("*.safetensors"))
+    record.unlink()
+    assert main(words) == 0
+    assert Record.read(record).prompt in ("a 3", "a 7")
+
+
+def test_a_file_says_what_flags_do(tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_text("a 3\n")
+    (tmp_path / "study.toml").write_text(
+        'modalities = ["digits"]\nsamplers = ["euler"]\nsteps = [2]\nseeds = "0-1"\n'
+        f'prompts = "{tmp_path}/prompts.txt"\n'
+    )
+    assert main(["compare", str(tmp_path / "study.toml"), "-o", str(tmp_path / "out"), "-q"]) == 0
+    assert "kad" in (tmp_path / "out" / "results.csv").read_text()
+    (tmp_path / "bad.toml").write_text('sampler = "euler"\n')
+    assert main(["compare", str(tmp_path / "bad.toml"), "-o", str(tmp_path / "x")]) == 2
+    assert "did you mean 'samplers'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "add -o study/"),
+        (["-o", "x"], "add --modalities"),
+        (["-o", "x", "--modalities", "digits"], "there are no prompts for digits"),
+        (["-o", "x", "--modalities", "digits", "--prompts", "none.txt"], "none.txt cannot be read"),
+        (["-o", "x", "--modalities", "digits", "--steps", "few"], "--steps 'few' is no number of steps"),
+        (["-o", "x", "--modalities", "digits", "--models", "small"], "--models 'small' is not of the form"),
+        (["-o", "x", "--modalities", "digits", "--options", "digits.size=3"], "unknown option of digits 'size'"),
+        (["none.toml", "-o", "x"], "none.toml cannot be read as TOML"),
+    ],
+)
+def test_bad_input_is_one_sentence(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *words]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
+    assert not (tmp_path / "x").exists()
