@@ -29,7 +29,7 @@ def tags(request: Request, seed: int, sample: Sample, /) -> dict[str, str]:
             "python": platform.python_version(),
         },
     }
-    if request.init:
+    if Path(request.init).is_file():
         record["init_sha256"] = hashlib.sha256(Path(request.init).read_bytes()).hexdigest()
     return {
         TAG: json.dumps(record, sort_keys=True),

@@ -13,7 +13,7 @@ from multigen.options import make
 from multigen.testing import check_modality, check_model
 
 PROMPTS = ("rain on a tin roof", "a dog barking")
-UNPUBLISHED = {"voxels-small", "points-small"}
+UNPUBLISHED = {"video-small", "voxels-small", "points-small"}
 """Registered for training, without weights so far; tests of their modules check them with small networks."""
 
 
@@ -28,13 +28,19 @@ def cloud():
     return {"points": points, "colors": points.sigmoid()}
 
 
+def clip(count):
+    frames = torch.linspace(0, 255, 3 * 64 * 64).view(1, 3, 64, 64).expand(count, -1, -1, -1).to(torch.uint8)
+    return {"frames": frames.contiguous(), "fps": 8.0}
+
+
 EXAMPLES = {
     "audio": [({"wave": (0.1 * white([0], (1, 24_000)))[0].clamp(-1, 1), "sample_rate": 24_000}, None)],
+    "video": [(clip(16), (".mp4", ".webm", ".gif")), (clip(1), (".png",))],
     "3d": [(sphere(), (".glb", ".obj", ".ply", ".stl")), (cloud(), (".glb", ".ply", ".xyz", ".npz"))],
 }
 """Samples of every modality with the containers that hold them whole; None is all."""
 
-OPTIONS = {"audio": [{"duration": 1.0}, {"duration": 4.0}, {"duration": 1.0, "loop": True}], "3d": [{}]}
+OPTIONS = {"audio": [{"duration": 1.0}, {"duration": 4.0}, {"duration": 1.0, "loop": True}], "video": [{}], "3d": [{}]}
 
 
 def example(name):

@@ -38,12 +38,12 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_multigen_and_its_plugins_only(wheel):
     names = {name.split("/")[0] for name in wheel.namelist()}
     packages = {name for name in names if not name.endswith(".dist-info")}
-    assert packages == {"multigen", "multigen_audio", "multigen_3d", "multigen_models"}
+    assert packages == {"multigen", "multigen_audio", "multigen_video", "multigen_3d", "multigen_models"}
 
 
 def test_the_wheel_holds_every_module_and_weight(wheel):
     inside = set(wheel.namelist())
-    for root in ("multigen", "modalities/multigen_audio", "modalities/multigen_3d", "models/multigen_models"):
+    for root in ("multigen", "modalities/multigen_audio", "modalities/multigen_video", "modalities/multigen_3d", "models/multigen_models"):
         base = (ROOT / root).parent
         for path in (ROOT / root).rglob("*"):
             if path.suffix in (".py", ".safetensors", ".json", ".md", ".typed"):
@@ -72,11 +72,21 @@ def imported(path):
     [
         (
             "multigen",
-            ("multigen_audio", "multigen_3d", "multigen_models", "diffusers", "transformers", "librosa", "torchaudio"),
+            (
+                "multigen_audio",
+                "multigen_video",
+                "multigen_3d",
+                "multigen_models",
+                "diffusers",
+                "transformers",
+                "librosa",
+                "torchaudio",
+            ),
         ),
-        ("modalities/multigen_audio", ("multigen_models", "multigen_3d", "diffusers")),
-        ("modalities/multigen_3d", ("multigen_models", "multigen_audio", "diffusers")),
-        ("models/multigen_models", ("multigen_audio", "multigen_3d")),
+        ("modalities/multigen_audio", ("multigen_models", "multigen_video", "multigen_3d", "diffusers")),
+        ("modalities/multigen_video", ("multigen_models", "multigen_audio", "multigen_3d", "diffusers")),
+        ("modalities/multigen_3d", ("multigen_models", "multigen_audio", "multigen_video", "diffusers")),
+        ("models/multigen_models", ("multigen_audio", "multigen_video", "multigen_3d")),
     ],
 )
 def test_the_core_imports_no_plugin_and_the_wings_do_not_touch(root, forbidden):
@@ -124,5 +134,5 @@ def test_help_and_errors_do_not_import_torch(words):
 
 def test_listing_names_imports_no_plugin():
     code = "from multigen import registry\nregistry.models.names(), registry.modalities.names()"
-    assert not modules_after(code) & {"multigen_audio", "multigen_3d", "multigen_models", "torch"}
+    assert not modules_after(code) & {"multigen_audio", "multigen_video", "multigen_3d", "multigen_models", "torch"}
     assert "audio" in registry.modalities.names()

@@ -13,13 +13,13 @@ class Digits:  # what is not trained: a sample is {"image": (8, 8) in [-1, 1]}, 
     name, extensions, default_model, Options = "digits", (".png",), "digits", NoOptions
 
     def read(self, path, /):
-        return {"image": torch.tensor(np.float32(Image.open(path).convert("L").resize((8, 8)))) / 127.5 - 1}
+        return {"image": torch.tensor(np.float32(Image.open(path).convert("L").reduce(16))) / 127.5 - 1}
 
     def write(self, sample, path, /, *, tags):
         info = PngImagePlugin.PngInfo()
         for key, text in tags.items():
             info.add_itxt(key, text)
-        pixels = ((sample["image"].clamp(-1, 1) + 1) * 127.5).byte().numpy()
+        pixels = ((sample["image"] + 1) * 127.5).byte().numpy()
         Image.fromarray(pixels).resize((128, 128), Image.Resampling.NEAREST).save(path, pnginfo=info)
 
     def read_tags(self, path, /):
@@ -28,8 +28,8 @@ class Digits:  # what is not trained: a sample is {"image": (8, 8) in [-1, 1]}, 
 
 class Gaussians:  # what is trained: the mean (64,) and the principal axes of every class; the state is (8, 8)
     name = modality = fingerprint = "digits"
-    axes, defaults = {"y": -2, "x": -1}, Defaults(steps=16, guidance="cfg:scale=1", sigma_max=20.0)
-    shape, encode, decode = (lambda _, o: (8, 8)), (lambda _, s, o: s["image"]), (lambda _, x, o: {"image": x})
+    axes, defaults, shape = {"y": -2, "x": -1}, Defaults(16, guidance="cfg:scale=1", sigma_max=20), lambda _, o: (8, 8)
+    encode, decode = (lambda _, s, o: s["image"]), (lambda _, x, o: {"image": x.clamp(-1, 1)})
 
     def __init__(self, folder=None, /, **_):
         data = load_digits()

@@ -161,8 +161,8 @@ def _difference(
     one, other = (_shared(evidence[a].made, evidence[b].made) for a, b in ((first, second), (second, first)))
     if not len(one):
         return None
-    clusters = one.clusters()
     if isinstance(metric, PerSample):
+        clusters = one.clusters()
         values = torch.stack([side.values(metric.name) for side in (other, one)])
         both = values.isfinite().all(0)
         return paired(values[0, both], values[1, both], clusters=clusters[both]) if bool(both.any()) else None
@@ -182,7 +182,8 @@ def _difference(
     def both_values(u: Tensor) -> tuple[float, float]:
         return statistics[0](u, real), statistics[1](u, real)
 
-    return paired_statistic(both_values, clusters, intervals=metric.intervals, repeats=max(100, repeats // 4))
+    alone = torch.arange(len(one))  # as in `measure`
+    return paired_statistic(both_values, alone, intervals=metric.intervals, repeats=max(100, repeats // 4))
 
 
 def _shared(made: Collection, other: Collection) -> Collection:

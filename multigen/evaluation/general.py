@@ -9,7 +9,6 @@ from multigen import metrics, set_metrics
 from multigen.evaluation.contract import Need, PerSet, Statistic
 from multigen.metrics import bootstrap, distances, gaussian, jackknife, median_distance
 
-
 LEAST = 0.1
 
 

@@ -155,7 +155,8 @@ def _per_set(
         return f"too few samples: {few}, at least {metric.fewest} are needed", None, None, 0
     bound = statistic_of(evidence, metric, extractor)
     clusters = real.clusters() if real is not None else torch.empty(0, dtype=torch.int64)
-    interval = bound.interval(evidence.made.clusters(), clusters, repeats=repeats, seed=seed)
+    # The prompts of a set are given: to draw other ones would change what it is a set of.
+    interval = bound.interval(torch.arange(n), clusters, repeats=repeats, seed=seed)
     floor = None
     if real is not None and len(torch.unique(clusters)) >= 2 * metric.fewest:
         floor = bound.floor(clusters, repeats=repeats, seed=seed)

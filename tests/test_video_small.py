@@ -1,0 +1,232 @@
+"""The embedded video model with small random networks: shapes, sizes, rates, loops, images, edits, and its folder."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from multigen import guidance, samplers, schedules
+from multigen.denoise import Denoiser
+from multigen.inputs import edits, read_input
+from multigen.modality import Fits, Stills
+from multigen.model import Masked
+from multigen.noise import Correlates, white
+from multigen.options import make
+from multigen.pipeline import Pipeline
+from multigen.request import Request
+from multigen.testing import check_model
+from multigen_models.pair_autoencoder import LATENT, PairAutoencoder
+from multigen_models.scale import Scale
+from multigen_models.video_small import VideoSmall
+from multigen_models.video_unet import VideoUNet
+from multigen_models.weights import write_folder
+from multigen_video import Video, VideoOptions
+
+NETWORK = {"channels": (16, 16, 16), "heads": (2, 2, 2), "embedding": 16}
+CODEC = {"encoder_channels": (16, 16), "decoder_channels": (16, 16), "decoder_blocks": 1}
+
+
+def randomised(network):
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model as `multigen train` exports it."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("model")
+    write_folder(root / "codec", randomised(PairAutoencoder(**CODEC)), {})
+    scale = Scale(torch.zeros(LATENT), torch.full((LATENT,), 0.5))
+    about = {"loader": "video-small", **scale.write()}
+    write_folder(root / "model", randomised(VideoUNet(**NETWORK)), about, inside={"codec": root / "codec"})
+    return root / "model"
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return VideoSmall.load(folder, device="cpu", dtype="float32")
+
+
+def options(**typed):
+    return make(VideoOptions, typed)
+
+
+def film(count=16, size=(128, 128), fps=8.0):
+    frames = (white([1], (1, 3, 8, 8))[0] * 60 + 128).clamp(0, 255)
+    still = torch.nn.functional.interpolate(frames, size[::-1], mode="bilinear")
+    return {"frames": still.expand(count, -1, -1, -1).to(torch.uint8).contiguous(), "fps": fps}
+
+
+@pytest.mark.parametrize("typed", [{}, {"size": "64x96", "duration": 1.0}, {"loop": True}, {"frames": 1}])
+def test_it_keeps_the_promises_of_a_model(model, typed):
+    check_model(model, options(**typed), film(), prompts=("a fox running", "a red car"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "shape"),
+    [
+        ({}, (8, 16, 16)),
+        ({"duration": 5.0}, (20, 16, 16)),
+        ({"frames": 1}, (1, 16, 16)),
+        ({"frames": 3}, (2, 16, 16)),
+        ({"size": "160x96"}, (8, 12, 20)),
+        ({"size": "100x50"}, (8, 8, 16)),
+        ({"fps": 16.0}, (16, 16, 16)),
+        ({"fps": 30.0}, (16, 16, 16)),
+        ({"fps": 2.0}, (4, 16, 16)),
+    ],
+)
+def test_the_state_follows_the_options(model, typed, shape):
+    chosen = options(**typed)
+    assert model.shape(chosen) == (LATENT, *shape)
+    state = white([0], model.shape(chosen))[0]
+    made = Video().finish(model.decode(state, chosen), chosen)
+    width, height = chosen.resolution
+    assert made["frames"].shape == (chosen.count, 3, height, width)
+    assert made["fps"] == chosen.fps
+
+
+def test_a_film_comes_back_where_it_was(model):
+    """Encoding, whatever the size, keeps the middle; the codec here is random, so states are compared."""
+    chosen = options()
+    same, larger = film(), film(size=(256, 256))
+    wide = {**larger, "frames": torch.nn.functional.pad(larger["frames"], (100, 100))}
+    state = model.encode(same, chosen)
+    assert (model.encode(larger, chosen) - state).abs().mean() < 0.1 * state.abs().mean()
+    inner = slice(2, -2)  # scaling down, the outermost pixels see what was cut off
+    cut, plain = (model.encode(sample, chosen)[..., inner] for sample in (wide, larger))
+    torch.testing.assert_close(cut, plain, atol=0.02, rtol=0.02)
+
+
+def test_frames_are_taken_at_the_models_rate_and_the_last_one_is_held(model):
+    chosen = options(duration=1.0)
+    frames = torch.arange(24).view(-1, 1, 1, 1).expand(-1, 3, 128, 128).mul(10).to(torch.uint8)
+    seen = []
+    spying = SimpleNamespace(encode=lambda x: seen.append(x) or torch.zeros(1, LATENT, 4, 16, 16))
+    spied = VideoSmall(model.network, spying, model.scale, "f", "cpu", torch.float32)
+    spied.encode({"frames": frames, "fps": 24.0}, chosen)
+    shown = ((seen[0][0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist()
+    assert shown == [1, 4, 7, 10, 13, 16, 19, 22]
+    spied.encode({"frames": frames[:4], "fps": 8.0}, chosen)
+    assert ((seen[1][0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist() == [0, 1, 2, 3, 3, 3, 3, 3]
+
+
+def test_the_network_is_told_the_rate(model):
+    rates = []
+
+    def network(x, noise, /, *, rate, **cond):
+        rates.append(float(rate))
+        return torch.zeros_like(x)
+
+    told = VideoSmall(network, model.codec, model.scale, "f", "cpu", torch.float32)
+    for fps, expected in ((8.0, 0.0), (16.0, 1.0), (4.0, -1.0), (60.0, 1.0), (1.0, -1.0)):
+        denoise = told.denoiser(told.condition([""]), options(fps=fps))
+        denoise(torch.zeros(1, LATENT, 2, 16, 16), 1.0)
+        assert rates[-1] == expected, fps
+
+
+@pytest.mark.parametrize("typed", [{"duration": 6.0}, {"size": "256x128"}])
+def test_longer_and_larger_films_are_denoised_in_windows_that_agree(model, typed):
+    chosen = options(**typed)
+    x = white([0], model.shape(chosen))
+    denoise: Denoiser = model.denoiser(model.condition(["a fox"]), chosen)
+    whole = denoise(x, 2.0)
+    assert whole.shape == x.shape
+    assert bool(whole.isfinite().all())
+    moved = x.clone()
+    moved[0, :, -1, -1, -1] += 5
+    change = (denoise(moved, 2.0) - whole).abs().amax(dim=1)[0]
+    assert change[-1, -1, -1] > 0
+    assert change[0, 0, 0] == 0  # it is beyond the window
+
+
+def test_a_loop_has_no_beginning(model):
+    chosen = options(loop=True, duration=4.0)
+    x = white([0], model.shape(chosen))
+    denoise = model.denoiser(model.condition(["a fox"]), chosen)
+    turned = denoise(x.roll(4, dims=-3), 1.0)
+    torch.testing.assert_close(turned, denoise(x, 1.0).roll(4, dims=-3), atol=1e-4, rtol=1e-4)
+
+
+def test_frames_share_noise(model):
+    assert isinstance(model, Correlates)
+    noise = model.correlate(white(range(400), (2, 8, 2, 2)))
+    first, last = noise[:, :, 0].flatten(), noise[:, :, 7].flatten()
+    assert float(torch.corrcoef(torch.stack([first, last]))[0, 1]) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("region", "typed", "box"),
+    [
+        ({"time": (0.5, 1.0)}, {}, (slice(4, 8), slice(0, 16), slice(0, 16))),
+        ({"time": (1 / 16, 1.0)}, {}, (slice(1, 8), slice(0, 16), slice(0, 16))),
+        ({"time": (0.0, 0.2)}, {}, (slice(0, 2), slice(0, 16), slice(0, 16))),
+        ({"width": (0.5, 1.0), "height": (0.0, 0.25)}, {}, (slice(0, 8), slice(0, 4), slice(8, 16))),
+        ({"width": (0.25, 0.75)}, {"size": "64x128"}, (slice(0, 8), slice(0, 16), slice(2, 6))),
+        ({"width": (0.3, 0.7)}, {"size": "80x128"}, (slice(0, 8), slice(0, 16), slice(4, 8))),
+    ],
+)
+def test_a_region_covers_its_cells(model, region, typed, box):
+    assert isinstance(model, Masked)
+    chosen = options(**typed)
+    expected = torch.zeros(model.shape(chosen))
+    expected[(slice(None), *box)] = 1
+    assert torch.equal(model.mask(region, film(), chosen), expected)
+
+
+def edited(model, tmp_path, sample, name, **fields):
+    modality = Video()
+    path = tmp_path / name
+    modality.write(sample, path, tags={})
+    request = Request("video", "a fox", init=str(path), **fields)
+    request.validate()
+    given, region, chosen = read_input(request, modality, options(**fields.get("options", {})))
+    changes, restore = edits(request, modality, model, chosen, given, region)
+    pipeline = Pipeline(modality, model, samplers.euler, schedules.karras(), guidance.cfg(1.0), steps=2)
+    plan = pipeline.plan("a fox", seeds=[0], options=chosen, edits=changes)
+    with torch.no_grad():
+        return given, restore(pipeline.decode(plan.result(), chosen)[0])
+
+
+def test_a_still_is_set_in_motion_and_stays_the_first_frame(model, tmp_path):
+    assert isinstance(Video(), Stills)
+    given, made = edited(model, tmp_path, film(1), "still.png", options={"duration": 1.0})
+    assert made["frames"].shape == (8, 3, 128, 128)
+    assert torch.equal(made["frames"][0], given["frames"][0])
+    assert not torch.equal(made["frames"][4], given["frames"][0])
+
+
+def test_a_clip_goes_on_and_keeps_what_there_was(model, tmp_path):
+    given, made = edited(model, tmp_path, film(8), "clip.mp4", extend=1.0)
+    assert len(made["frames"]) == 16
+    assert torch.equal(made["frames"][:8], given["frames"])
+
+
+def test_a_box_is_made_anew_and_the_rest_is_kept(model, tmp_path):
+    given, made = edited(model, tmp_path, film(8), "clip.mp4", box="64,0,64,64")
+    assert torch.equal(made["frames"][:, :, 64:], given["frames"][:, :, 64:])
+    assert torch.equal(made["frames"][..., :64], given["frames"][..., :64])
+    inside = (made["frames"][:, :, 8:56, 72:120].int() - given["frames"][:, :, 8:56, 72:120].int()).abs()
+    assert inside.float().mean() > 3
+
+
+def test_an_inputs_shape_is_kept(model, tmp_path):
+    assert isinstance(Video(), Fits)
+    _, made = edited(model, tmp_path, film(8, size=(320, 160)), "wide.mp4", strength=0.5)
+    width, height = made["frames"].shape[3], made["frames"].shape[2]
+    assert width / height == pytest.approx(2, rel=0.3)
+    assert width % 32 == height % 32 == 0
+
+
+def test_the_fingerprint_is_of_both_networks(folder, model, tmp_path):
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    torch.manual_seed(1)
+    write_folder(other / "codec", randomised(PairAutoencoder(**CODEC)), {})
+    changed = VideoSmall.load(other, device="cpu", dtype="float32").fingerprint
+    assert changed[:8] == model.fingerprint[:8]
+    assert changed[8:] != model.fingerprint[8:]
