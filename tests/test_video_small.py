@@ -95,7 +95,7 @@ def test_a_film_comes_back_where_it_was(model):
     wide = {**larger, "frames": torch.nn.functional.pad(larger["frames"], (100, 100))}
     state = model.encode(same, chosen)
     assert (model.encode(larger, chosen) - state).abs().mean() < 0.1 * state.abs().mean()
-    inner = slice(2, -2)  # scaling down, the outermost pixels see what was cut off
+    inner = slice(5, -5)  # scaling down, the outermost pixels see what was cut off
     cut, plain = (model.encode(sample, chosen)[..., inner] for sample in (wide, larger))
     torch.testing.assert_close(cut, plain, atol=0.02, rtol=0.02)
 
