@@ -9,7 +9,7 @@ import torch
 
 from multigen.edit import Edit, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
-from multigen.modality import Boxes, Fits, Keeps, Masks, Modality, Parts, Region, Sample, Stills, Timed
+from multigen.modality import Boxes, Fits, Keeps, Masks, Modality, Parts, Refines, Region, Sample, Stills, Timed
 from multigen.model import Completes, Masked, Model, Padded
 from multigen.options import make
 from multigen.request import Request
@@ -40,7 +40,7 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
         options = make(modality.Options, typed)
         whole = request.strength is not None or request.mask or request.box
         return given, _region(request, modality, given) if whole else modality.beginning(given, options), options
-    _check_asked(request, modality)
+    _check_asked(request, modality, options)
     region = _region(request, modality, given)
     if isinstance(modality, Timed):
         seconds = modality.seconds(given)
@@ -51,9 +51,15 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
     return given, region, make(modality.Options, typed)
 
 
-def _check_asked(request: Request, modality: Modality) -> None:
+def edited(request: Request, /) -> bool:
+    """Whether an edit of the input is asked for."""
+    return bool(request.complete or request.mask or request.box) or (request.strength, request.extend) != (None, None)
+
+
+def _check_asked(request: Request, modality: Modality, options: Any) -> None:
     """Raise UsageError where nothing says what is to be done with the input."""
-    if request.complete or request.strength is not None or request.extend is not None or request.mask or request.box:
+    refined = isinstance(modality, Refines) and modality.coarse(options) is not None
+    if edited(request) or refined:
         return
     ways = ["--strength 0.6"]
     ways += ["--mask PART"] if isinstance(modality, Masks) else []

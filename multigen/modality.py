@@ -125,6 +125,20 @@ class Fits(Protocol):
 
 
 @runtime_checkable
+class Refines(Protocol):
+    """A modality whose samples can be made finer by a second pass, as films with more frames a second."""
+
+    def coarse(self, options: Any, /) -> Any | None:
+        """The options of the first pass; None where one pass is all."""
+
+    def between(self, sample: Sample, options: Any, /) -> Sample:
+        """A guess at the finer sample, which the model then makes better."""
+
+    def join(self, made: Sample, sample: Sample, options: Any, /) -> Sample:
+        """`made` with all that was in `sample` put back."""
+
+
+@runtime_checkable
 class Implies(Protocol):
     """A modality some of whose options follow from the name of the file that is written."""
 

@@ -17,11 +17,11 @@ import torch
 
 from multigen import registry
 from multigen.denoise import Denoiser
-from multigen.edit import Edit, Plan
+from multigen.edit import Edit, Plan, variation
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, compose, on_grid, within
 from multigen.inputs import edits, model_name, read_input
-from multigen.modality import Finishes, Modality, Sample
+from multigen.modality import Finishes, Modality, Refines, Sample
 from multigen.model import Model
 from multigen.noise import Brownian, Correlates, Noise, white
 from multigen.options import make
@@ -29,6 +29,8 @@ from multigen.request import Request, components, number, span
 from multigen.samplers import Sampler, Step
 from multigen.schedules import Schedule
 
+REFINED = 0.35
+"""How much of the guess is made anew in a second pass, as ``--strength``."""
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -150,6 +152,10 @@ class Job:
     options: Any
     edits: tuple[Edit, ...]
     restore: Callable[[Sample], Sample]
+    fine: Any | None = None
+    """The options of a second pass (`multigen.modality.Refines`), if there is one; `options` are then the first's."""
+    base: Sample | None = None
+    """What stands for the result of the first pass, where that makes nothing."""
 
     def again(self, request: Request, /) -> "Job":
         """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is refused."""
@@ -165,17 +171,35 @@ class Job:
 
     @torch.no_grad()
     def steps(self, seed: int, /) -> Iterator[Step]:
-        """The sampler's steps for one seed."""
-        yield from self.plan(seed).steps()
+        """The sampler's steps for one seed; of the first pass, if there are two."""
+        if self.base is None:
+            yield from self.plan(seed).steps()
 
-    def finish(self, state: torch.Tensor, /) -> Sample:
+    def finish(self, state: torch.Tensor, seed: int, /) -> Sample:
         """The sample of a final state (1, *shape)."""
-        return self.restore(self.pipeline.decode(state, self.options)[0])
+        return self._refined(self.restore(self.pipeline.decode(state, self.options)[0]), seed)
 
+    @torch.no_grad()
     def run(self, seed: int, /) -> Sample:
         """The sample of one seed."""
-        with torch.no_grad():
-            return self.finish(self.plan(seed).result())
+        if self.base is not None:
+            return self._refined(self.base, seed)
+        return self.finish(self.plan(seed).result(), seed)
+
+    @torch.no_grad()
+    def _refined(self, sample: Sample, seed: int) -> Sample:
+        modality, pipe, r = self.pipeline.modality, self.pipeline, self.request
+        if self.fine is None or not isinstance(modality, Refines):
+            return sample
+        guess = pipe.model.encode(modality.between(sample, self.fine), self.fine)
+        plan = pipe.plan(
+            r.prompt,
+            seeds=[seed],
+            options=self.fine,
+            negative_prompt=r.negative_prompt,
+            edits=[variation(guess, REFINED)],
+        )
+        return modality.join(pipe.decode(plan.result(), self.fine)[0], sample, self.fine)
 
 
 def prepare(
@@ -217,8 +241,16 @@ def prepare(
         steps=filled.steps or d.steps,
         guide=guide,
     )
+    fine, options = _passes(modality, options)
     changes, restore = edits(filled, modality, model, options, given, region)
-    return Job(filled, pipeline, options, changes, restore)
+    base = modality.finish(given, options) if given and not changes and isinstance(modality, Finishes) else None
+    return Job(filled, pipeline, options, changes, restore, fine, base)
+
+
+def _passes(modality: Modality, options: Any) -> tuple[Any | None, Any]:
+    """The options of the second pass, None where there is none, and of the first."""
+    coarse = modality.coarse(options) if isinstance(modality, Refines) else None
+    return (None, options) if coarse is None else (options, coarse)
 
 
 def load(name: str, /, *, modality: str | None = None, device: str | None = None, dtype: str | None = None) -> Model:

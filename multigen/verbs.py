@@ -112,7 +112,7 @@ def _sampled(job: "Job", seed: int, advance: Callable[[], None]) -> Sample:
         raise GenerationError(
             f"seed {seed} gave values that are not finite: lower --guidance or choose another --sampler"
         )
-    return job.finish(state)
+    return job.finish(state, seed)
 
 
 def _rows(paths: Sequence[Path], width: int) -> list[Sequence[Path]]:

@@ -12,7 +12,7 @@ from multigen.modality import Fits, Stills
 from multigen.model import Masked
 from multigen.noise import Correlates, white
 from multigen.options import make
-from multigen.pipeline import Pipeline
+from multigen.pipeline import Pipeline, generate
 from multigen.request import Request
 from multigen.testing import check_model
 from multigen_models.pair_autoencoder import LATENT, PairAutoencoder
@@ -21,6 +21,7 @@ from multigen_models.video_small import VideoSmall
 from multigen_models.video_unet import VideoUNet
 from multigen_models.weights import write_folder
 from multigen_video import Video, VideoOptions
+from multigen_video.rate import crossfaded
 
 NETWORK = {"channels": (16, 16, 16), "heads": (2, 2, 2), "embedding": 16}
 CODEC = {"encoder_channels": (16, 16), "decoder_channels": (16, 16), "decoder_blocks": 1}
@@ -230,3 +231,29 @@ def test_the_fingerprint_is_of_both_networks(folder, model, tmp_path):
     changed = VideoSmall.load(other, device="cpu", dtype="float32").fingerprint
     assert changed[:8] == model.fingerprint[:8]
     assert changed[8:] != model.fingerprint[8:]
+
+
+def test_interpolation_keeps_every_frame_and_makes_those_between(folder, tmp_path):
+    few, many = (
+        generate("video", "a fox", model=str(folder), steps=4, duration=1.0, interpolate=n)[0] for n in (1, 3)
+    )
+    assert (few["fps"], len(few["frames"])) == (8.0, 8)
+    assert (many["fps"], len(many["frames"])) == (24.0, 24)
+    assert torch.equal(many["frames"][::3], few["frames"])
+    faded = crossfaded(few["frames"], 3, around=False)
+    assert not torch.equal(many["frames"][1::3], faded[1::3])
+
+
+def test_an_input_can_be_interpolated(folder, tmp_path):
+    Video().write(film(8), tmp_path / "clip.mp4", tags={})
+    given = Video().read(tmp_path / "clip.mp4")
+    (made,) = generate("video", "a fox", model=str(folder), steps=4, init=str(tmp_path / "clip.mp4"), interpolate=2)
+    assert (made["fps"], len(made["frames"])) == (16.0, 16)
+    assert torch.equal(made["frames"][::2], given["frames"])
+
+
+@pytest.mark.parametrize("around", [True, False])
+def test_the_guess_between_two_frames_is_their_mixture(around):
+    frames = torch.tensor([0, 100, 200], dtype=torch.uint8).view(3, 1, 1, 1)
+    expected = [0, 50, 100, 150, 200, 100 if around else 200]
+    assert crossfaded(frames, 2, around=around).flatten().tolist() == expected

@@ -103,3 +103,15 @@ def loop(frames: Tensor, /, *, beyond: int) -> Tensor:
     share = (torch.arange(beyond, device=frames.device) / beyond).reshape(-1, *[1] * (frames.ndim - 1))
     head, tail = frames[:beyond].float(), frames[t - beyond :].float()
     return torch.cat([tail.lerp(head, share).round().to(frames.dtype), frames[beyond : t - beyond]])
+
+
+def crossfaded(frames: Tensor, factor: int, /, *, around: bool) -> Tensor:
+    """(t, ...) uint8 to (factor t, ...): every frame, and between it and the next one mixtures of the two.
+
+    around: after the last frame comes the first; otherwise the last one is held.
+    """
+    import torch
+
+    following = torch.cat([frames[1:], frames[:1] if around else frames[-1:]]).float()
+    parts = [torch.lerp(frames.float(), following, i / factor).round() for i in range(factor)]
+    return torch.stack(parts, dim=1).flatten(0, 1).to(frames.dtype)

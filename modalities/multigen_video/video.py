@@ -34,6 +34,9 @@ class VideoOptions:
     frames: int = option(
         0, "frames of the file in place of --duration; 1 is an image, 0 is what --duration asks for", low=0, high=3600
     )
+    interpolate: int = option(
+        1, "times as many frames per second: the model makes those between the others", low=1, high=8
+    )
     loop: bool = option(False, "make the end join the start without a seam")
 
     def __post_init__(self) -> None:
@@ -63,14 +66,19 @@ class VideoOptions:
         return sides
 
     @property
+    def rate(self) -> float:
+        """Frames per second of the file."""
+        return self.fps * self.interpolate
+
+    @property
     def count(self) -> int:
         """How many frames the file has."""
-        return self.frames or max(1, round(self.duration * self.fps))
+        return self.frames or max(1, round(self.duration * self.fps)) * self.interpolate
 
     @property
     def seconds(self) -> float:
         """How long the file lasts."""
-        return self.count / self.fps
+        return self.count / self.rate
 
 
 @final
@@ -104,7 +112,7 @@ class Video:
     def check(self, path: Path, options: VideoOptions, kind: str, /) -> None:
         from multigen_video.files import check_writable
 
-        check_writable(path, count=options.count, size=options.resolution, fps=options.fps)
+        check_writable(path, count=options.count, size=options.resolution, fps=options.rate)
 
     def read_tags(self, path: Path, /) -> Mapping[str, str]:
         from multigen_video.files import read_tags
@@ -192,8 +200,27 @@ class Video:
         frames, fps = sample["frames"], sample["fps"]
         if options.loop:
             frames = loop(frames, beyond=len(frames) - max(1, round(options.seconds * fps)))
-        frames = at_rate(frames, fps, options.fps, count=options.count, size=options.resolution)
-        return {"frames": frames, "fps": options.fps}
+        frames = at_rate(frames, fps, options.rate, count=options.count, size=options.resolution)
+        return {"frames": frames, "fps": options.rate}
+
+    def coarse(self, options: VideoOptions, /) -> VideoOptions | None:
+        """The options without interpolation; None where there is none."""
+        if options.interpolate == 1:
+            return None
+        return dataclasses.replace(options, interpolate=1, frames=-(-options.frames // options.interpolate))
+
+    def between(self, sample: Sample, options: VideoOptions, /) -> Sample:
+        """More frames by cross-fading."""
+        from multigen_video.rate import crossfaded
+
+        frames = crossfaded(sample["frames"], options.interpolate, around=options.loop)
+        return {"frames": frames[: options.count], "fps": options.rate}
+
+    def join(self, made: Sample, sample: Sample, options: VideoOptions, /) -> Sample:
+        """Every `interpolate`-th frame is that of `sample`."""
+        frames = made["frames"].clone()
+        frames[:: options.interpolate] = sample["frames"][: -(-len(frames) // options.interpolate)]
+        return {"frames": frames, "fps": made["fps"]}
 
     def keep(self, made: Sample, given: Sample, region: Region, /) -> Sample:
         """`given` at made's rate and size outside the region, `made` inside, blended at the edges within the region.

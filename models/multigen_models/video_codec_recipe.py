@@ -14,6 +14,7 @@ from multigen.noise import white
 from multigen.training import Items
 from multigen_models.pair_autoencoder import FACTOR, LATENT, PAIR, PairAutoencoder
 from multigen_models.takes import Takes, load_takes
+from multigen_models.video_names import still_figures
 from multigen_models.video_scenes import VideoScenes
 from multigen_models.weights import read_network, start, write_folder
 
@@ -36,6 +37,7 @@ class VideoCodecRecipe:
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self._takes: Takes = load_takes(data, cache=cache)
+        self._still = still_figures(data)
         self._seed, self._warm_start = seed, warm_start
 
     def network(self) -> nn.Module:
@@ -47,8 +49,8 @@ class VideoCodecRecipe:
 
     def items(self, split: str, /) -> Items:
         if split == "train":
-            return _Crops(VideoScenes(self._takes, split="train", length=ENDLESS, seed=self._seed), self._seed)
-        return _Whole(VideoScenes(self._takes, split="validation", length=VALIDATION_CLIPS, seed=0))
+            return _Crops(self._scenes("train", ENDLESS, self._seed), self._seed)
+        return _Whole(self._scenes("validation", VALIDATION_CLIPS, 0))
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         return torch.stack([x for x, _ in items]), {}
@@ -71,7 +73,7 @@ class VideoCodecRecipe:
     def illustrate(self, model: Path, /) -> list[tuple[str, Sample]]:
         """Held-out scenes, and under each of them what is left of it."""
         codec = read_network(PairAutoencoder, model)
-        scenes = VideoScenes(self._takes, split="validation", length=ILLUSTRATIONS, seed=0)
+        scenes = self._scenes("validation", ILLUSTRATIONS, 0)
         shown: list[tuple[str, Sample]] = []
         for frames, fps, caption in (scenes[i] for i in range(ILLUSTRATIONS)):
             made = codec.decode(codec.encode(_signed(frames)[None]))[0].transpose(0, 1)
@@ -81,6 +83,9 @@ class VideoCodecRecipe:
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
         write_folder(folder, network, {"training": about})
+
+    def _scenes(self, split: str, length: int, seed: int) -> VideoScenes:
+        return VideoScenes(self._takes, split=split, length=length, seed=seed, still=self._still)
 
     def _noise(self, x0: Tensor, seeds: Sequence[int]) -> Tensor:
         _, _, t, h, w = x0.shape

@@ -20,6 +20,7 @@ from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.takes import Takes, load_takes
 from multigen_models.video_latents import Latents
+from multigen_models.video_names import still_figures
 from multigen_models.video_scenes import VideoScenes
 from multigen_models.video_small import VideoSmall, rate_of
 from multigen_models.weights import ZOO, fingerprint, read_network, start, write_folder
@@ -57,6 +58,7 @@ class VideoRecipe:
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self.parameterization: Parameterization = video_small.parameterization()
         self._takes: Takes = load_takes(data, cache=cache)
+        self._still = still_figures(data)
         own = cache / "codec"
         self._codec_folder = own if own.is_dir() else ZOO / "video-codec"
         self.codec = read_network(PairAutoencoder, self._codec_folder)
@@ -95,7 +97,7 @@ class VideoRecipe:
         )
 
     def _scenes(self, split: str, count: int, seed: int) -> Latents:
-        scenes = VideoScenes(self._takes, split=split, length=count, seed=seed)
+        scenes = VideoScenes(self._takes, split=split, length=count, seed=seed, still=self._still)
         return Latents(scenes, self.codec, self._latents / f"{split}-{count}-{seed}")
 
     def _statistics(self, kept: Path) -> Scale:

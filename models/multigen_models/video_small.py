@@ -27,7 +27,7 @@ SHARED = 0.5
 RATE = 8.0
 """Frames a second that most of the training is at."""
 RATES = (4.0, 16.0)
-"""The lowest and the highest rate that the network is told; others are made at the nearest of them."""
+"""The lowest and the highest rate that the network is told; films of others are made at the nearest of them."""
 WINDOW, OVERLAP = 8, 4
 """Latent frames that are denoised together."""
 SIDE, SIDE_OVERLAP = 16, 8
@@ -84,7 +84,7 @@ class VideoSmall:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
-        told = {**cond, "rate": rate_of(_rate(options)).to(self.device)}
+        told = {**cond, "rate": rate_of(min(_rate(options), RATES[1])).to(self.device)}
         whole = bind(self._forward, parameterization(), told, rows=1 if self.device == "cpu" else None)
         for dim in (-2, -1):
             whole = windowed(whole, dim=dim, size=SIDE, overlap=SIDE_OVERLAP)
@@ -132,7 +132,7 @@ class VideoSmall:
 
     def _frames(self, options: Any) -> int:
         """How many frames are made, at the model's rate."""
-        return max(1, round(options.count / options.fps * _rate(options)))
+        return max(1, round(options.seconds * _rate(options)))
 
     def _cells(self, side: int) -> int:
         multiple = self.network.multiple
@@ -140,9 +140,9 @@ class VideoSmall:
 
 
 def _rate(options: Any) -> float:
-    """The frame rate that is made: the one that is asked for, within the range of the network."""
+    """The frame rate that is made: the one that is asked for, within the range of the network unless it is refined."""
     low, high = RATES
-    return float(min(max(options.fps, low), high))
+    return float(min(max(options.fps, low), high)) * options.interpolate
 
 
 def _covering(frames: Tensor, /, *, height: int, width: int) -> Tensor:

@@ -41,7 +41,7 @@ def make(job: Job, seed: int, /, *, advance: Callable[[], None] = lambda: None) 
             advance()
         if state is None or not bool(state.isfinite().all()):
             raise GenerationError(f"seed {seed} gave values that are not finite: choose another sampler or more steps")
-        sample = job.finish(state)
+        sample = job.finish(state, seed)
     return sample, {"seconds": time.perf_counter() - began, "evaluations": float(count), "steps": float(steps)}
 
 
