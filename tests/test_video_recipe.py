@@ -1,0 +1,182 @@
+"""How the video codec and the video model are trained: items, latents that are coded once, losses, exported folders."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_video_scenes import STILL, made
+
+from multigen.noise import Correlates
+from multigen.objective import Objective
+from multigen.pipeline import generate
+from multigen.training import Settings, train
+from multigen_models import video_codec_recipe, video_recipe
+from multigen_models.pair_autoencoder import PairAutoencoder
+from multigen_models.video_codec_recipe import CROP, FRAMES, VideoCodecRecipe
+from multigen_models.video_latents import SHAPE, Latents
+from multigen_models.video_recipe import VideoRecipe
+from multigen_models.video_scenes import VideoScenes
+from multigen_models.video_small import VideoSmall
+from multigen_models.video_unet import VideoUNet
+from multigen_models.weights import write_folder
+
+NETWORK = {"channels": (16, 16, 16), "heads": (2, 2, 2), "embedding": 16}
+CODEC = {"encoder_channels": (16, 16), "decoder_channels": (16, 16), "decoder_blocks": 1}
+SETTINGS = Settings(samples=48, batch=8, evaluate_every=48, warmup=8, precision="no", validation_batch=4)
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch):
+    """Drawn figures in place of renders, small networks, few scenes."""
+    for module in (video_codec_recipe, video_recipe):
+        monkeypatch.setattr(module, "load_takes", lambda data, *, cache: made())
+        monkeypatch.setattr(module, "still_figures", lambda data: STILL)
+    monkeypatch.setattr(video_recipe, "SCENES", 24)
+    monkeypatch.setattr(video_recipe, "STATISTICS_SCENES", 4)
+    monkeypatch.setattr(video_recipe, "VALIDATION_SCENES", 4)
+    monkeypatch.setattr(video_codec_recipe, "VALIDATION_CLIPS", 4)
+    monkeypatch.setattr(video_codec_recipe, "ILLUSTRATIONS", 2)
+
+
+def codec(**config):
+    torch.manual_seed(0)
+    return PairAutoencoder(**{**CODEC, **config}).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    write_folder(tmp_path / "cache" / "codec", codec(), {})
+    return VideoRecipe(tmp_path, tmp_path / "cache")
+
+
+def test_the_codec_learns_from_crops_and_is_measured_on_whole_films(tmp_path):
+    recipe = VideoCodecRecipe(tmp_path, tmp_path)
+    assert isinstance(recipe, Objective)
+    items, films = recipe.items("train"), recipe.items("validation")
+    crops = torch.stack([items[i][0] for i in range(12)])
+    assert crops.shape == (12, 3, FRAMES, CROP, CROP)
+    assert crops.min() >= -1
+    assert crops.max() <= 1
+    assert crops.std() > 0.1
+    assert torch.equal(items[5][0], items[5][0])
+    assert films[0][0].shape == (3, 16, 128, 128)
+    assert len(films) == 4
+
+
+def test_the_codecs_errors_are_in_decibels_of_the_range(tmp_path):
+    recipe = VideoCodecRecipe(tmp_path, tmp_path)
+
+    class Off(torch.nn.Module):
+        def __init__(self, error):
+            super().__init__()
+            self.error = error
+
+        def forward(self, x, noise):
+            return torch.zeros(2, 1), x + self.error
+
+    x = torch.zeros(2, 3, 2, 16, 16)
+    errors = recipe.errors(Off(0.02), x, {}, seeds=[0, 1])
+    torch.testing.assert_close(errors["mean"], torch.full((2,), 4e-4))
+    torch.testing.assert_close(errors["psnr"], torch.full((2,), 40.0))
+    stripes = 0.02 * (2.0 * (torch.arange(16) % 2) - 1)  # the same error in size, but edges that are not there
+    even, striped = (float(recipe.loss(Off(e), x, {}, seeds=[0, 1]).mean()) for e in (0.02, stripes))
+    assert even == pytest.approx(0.02)
+    assert striped == pytest.approx(0.02 + 0.04)
+
+
+def test_the_codec_is_trained_and_shown(tmp_path, monkeypatch):
+    recipe = VideoCodecRecipe(tmp_path, tmp_path)
+    monkeypatch.setattr(video_codec_recipe, "PairAutoencoder", lambda: PairAutoencoder(**CODEC))
+    *_, last = train(recipe, SETTINGS, tmp_path / "run")
+    monkeypatch.undo()
+    assert set(last.held_out) == {"mean", "psnr"}
+    assert last.held_out["psnr"] == pytest.approx(-10 * np.log10(last.held_out["mean"] / 4), abs=3)
+    again = PairAutoencoder.from_pretrained(tmp_path / "run" / "model")
+    assert again.config.latent == SHAPE[0]
+
+
+def test_what_is_shown_of_a_codec_is_each_film_and_what_is_left_of_it(tmp_path):
+    write_folder(tmp_path / "model", codec(), {})
+    shown = VideoCodecRecipe(tmp_path, tmp_path).illustrate(tmp_path / "model")
+    assert [title for title, _ in shown][1::2] == ["coded and decoded"] * 2
+    for _, sample in shown:
+        assert (sample["frames"].shape, sample["frames"].dtype) == ((16, 3, 128, 128), torch.uint8)
+
+
+def test_a_scene_is_coded_once_and_kept(tmp_path):
+    class Counting:
+        calls = 0
+
+        def encode(self, x):
+            self.calls += 1
+            return torch.full((1, *SHAPE), float(x.mean()))
+
+    counting = Counting()
+    scenes = VideoScenes(made(), split="train", length=6, seed=0, still=STILL)
+    latents = Latents(scenes, counting, tmp_path / "kept")
+    first = [latents[i] for i in (3, 1, 3)]
+    assert counting.calls == 2
+    again = Latents(scenes, counting, tmp_path / "kept")[3]
+    assert counting.calls == 2
+    frames, fps, caption = scenes[3]
+    assert again[1:] == first[0][1:] == (fps, caption)
+    assert torch.equal(again[0], first[0][0])
+    assert float(again[0].mean()) == pytest.approx(float((frames.float() / 127.5 - 1).mean()), abs=2e-3)
+
+
+def test_items_are_standardised_films_with_their_rates_and_some_without_a_caption(recipe):
+    items = recipe.items("train")
+    states, conds = zip(*(items[i] for i in range(24)), strict=True)
+    assert all(x.shape == SHAPE for x in states)
+    stacked = torch.stack(states)
+    assert float(stacked.mean()) == pytest.approx(0, abs=0.4)
+    assert float(stacked.std()) == pytest.approx(1, abs=0.4)
+    assert {float(cond["rate"]) for cond in conds} <= {-1.0, 0.0, 1.0}
+    longer = [items[i][1]["mask"].sum() for i in range(64)]
+    assert 0 < sum(int(n == min(longer)) for n in longer) < 24  # the empty caption has the fewest tokens
+    again = items[24 * 5 + 3]
+    assert torch.equal(again[0], states[3])  # scenes repeat
+
+
+def test_some_batches_are_single_pairs_and_mixed_ones_become_it(recipe):
+    items = recipe.items("train")
+    kinds = [items[64 * block][0].shape[1] for block in range(16)]
+    assert kinds.count(1) == 2
+    pair, film = items[64 * kinds.index(1)], items[0]
+    x0, cond = recipe.collate([film, pair])
+    assert x0.shape == (2, SHAPE[0], 1, *SHAPE[2:])
+    assert cond["rate"].shape == (2,)
+    assert all(recipe.items("validation")[i][0].shape[1] == SHAPE[1] for i in range(4))
+
+
+def test_noise_is_the_models(recipe):
+    assert isinstance(recipe, Correlates)
+    noise = recipe.correlate(torch.randn(500, 2, 8, 1, 1))
+    model = VideoSmall(None, None, recipe.scale, "", "cpu", torch.float32)
+    unit = torch.randn(2, 3, 8, 4, 4)
+    assert torch.equal(recipe.correlate(unit), model.correlate(unit))
+    assert float((noise[:, :, 0] * noise[:, :, 5]).mean()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_trained_folder_makes_films(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("multigen_models.video_unet.VideoUNet", lambda: VideoUNet(**NETWORK))
+    *_, last = train(recipe, SETTINGS, tmp_path / "run")
+    monkeypatch.undo()
+    assert last.held_out["mean"] > 0
+    folder = tmp_path / "run" / "model"
+    assert json.loads((folder / "multigen.json").read_text())["loader"] == "video-small"
+    moved = tmp_path / "moved"
+    shutil.move(folder, moved)
+    shutil.rmtree(tmp_path / "cache")  # the folder has its codec with it
+    (film,) = generate("video", "a fox", model=str(moved), steps=2, duration=0.5)
+    assert film["frames"].shape == (4, 3, 128, 128)
+
+
+def test_a_recipe_without_a_codec_says_what_is_missing(tmp_path):
+    if (Path(video_recipe.ZOO) / "video-codec" / "config.json").exists():
+        pytest.skip("there is a published codec")
+    with pytest.raises(ValueError, match="video-codec"):
+        VideoRecipe(tmp_path, tmp_path / "cache")
