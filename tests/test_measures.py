@@ -11,6 +11,7 @@ from multigen.evaluation.contract import Measured
 from multigen.evaluation.general import GENERAL
 from multigen_3d import Shape
 from multigen_audio import Audio
+from multigen_video import Video
 
 RATE = 24_000
 
@@ -32,7 +33,21 @@ def box(seed, *, noise=0.0):
     return {"vertices": vertices, "faces": torch.tensor(mesh.faces), "colors": torch.zeros_like(vertices)}
 
 
-MODALITIES = {"audio": (Audio(), tone), "3d": (Shape(), box)}
+def square(seed, *, noise=0.0, step=(3, 0), pan=0, count=12):
+    """A bright square that moves over a place with a pattern, which a camera may pan over."""
+    generator = torch.Generator().manual_seed(seed)
+    place = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 40, generator=generator), (96, 320), mode="bilinear")
+    left, top = (int(v) for v in 30 + 10 * torch.rand(2, generator=generator))
+    frames = []
+    for t in range(count):
+        frame = place[0, :, :, 100 + pan * t : 196 + pan * t].clone() * 120
+        x, y = left + step[0] * t - 20 * (step[0] > 0) + 20 * (step[0] < 0), top + step[1] * t
+        frame[:, y : y + 24, x : x + 24] = 120 + 130 * place[0, :, :24, :24]
+        frames.append(frame + 255 * noise * torch.randn(frame.shape, generator=generator))
+    return {"frames": torch.stack(frames).clamp(0, 255).to(torch.uint8), "fps": 8.0}
+
+
+MODALITIES = {"audio": (Audio(), tone), "video": (Video(), square), "3d": (Shape(), box)}
 
 
 def collected(modality, samples, metrics=()):
@@ -152,3 +167,48 @@ def test_distances_of_shapes_tell_boxes_from_balls():
         assert apart[name] > 0.9 > 0.75 > alike[name]
     assert apart["cov-cd"] < alike["cov-cd"]
     assert apart["mmd-cd"] > alike["mmd-cd"]
+
+
+@pytest.mark.parametrize("pan", [0, 5])
+@pytest.mark.parametrize("step", [3, -3])
+def test_the_way_a_thing_goes_is_measured_whatever_the_camera_does(step, pan):
+    """A camera that follows: the place moves the other way, or faster than the thing."""
+    metrics = named(Video().metrics())
+    film = square(1, step=(step, 0), pan=pan)
+    told = "right" if step > 0 else "left"
+    if pan:  # the square is drawn in the picture's own coordinates: against the place it goes `step + pan`
+        told = "right"
+    other = "left" if told == "right" else "right"
+    assert metrics["direction"].value(film, f"a fox running to the {told}") == 1
+    assert metrics["direction"].value(film, f"a fox running to the {other}") == 0
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a fox", "a fox looking to the left", "a fox to the left of a cow", "the camera pans to the left"]
+)
+def test_prompts_that_ask_for_no_way_are_not_counted(prompt):
+    assert math.isnan(named(Video().metrics())["direction"].value(square(1), prompt))
+
+
+def test_flicker_and_motion_are_measured():
+    metrics = named(Video().metrics())
+    still, slow, fast = (square(1, step=(step, 0)) for step in (0, 1, 4))
+    noisy = square(1, noise=0.05)
+    steady = [metrics["temporal-flickering"].value(film, "") for film in (still, slow, fast, noisy)]
+    assert steady[0] == 1
+    assert steady == sorted(steady, reverse=True)
+    frames = fast["frames"].double()
+    assert steady[2] == pytest.approx(1 - float((frames[1:] - frames[:-1]).abs().mean()) / 255, abs=1e-6)
+    degree = [metrics["dynamic-degree"].value(film, "") for film in (still, slow, fast)]
+    assert degree == sorted(degree)
+    assert degree[1] == pytest.approx(8 / 96, rel=0.5)  # a pixel of 96 a frame, 8 frames a second
+
+
+def test_a_films_faults_are_named():
+    film = square(0)
+    frozen = {**film, "frames": film["frames"][:1].repeat(8, 1, 1, 1)}
+    nothing = {**film, "frames": torch.full_like(film["frames"], 40)}
+    assert list(Video().faults(frozen)) == ["frozen"]
+    assert list(Video().faults(nothing)) == ["shows nothing"]
+    assert not Video().faults(film)
+    assert not Video().faults({**film, "frames": film["frames"][:1]})  # an image

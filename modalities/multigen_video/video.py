@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.options import limits, option
 from multigen.request import span
+
+if TYPE_CHECKING:
+    from multigen.evaluation.contract import Extractor, Metric
 
 LONGEST_SECONDS = 60
 SIDES = range(16, 2049, 2)
@@ -241,3 +244,19 @@ class Video:
         from multigen_video.sheet import sheet_png
 
         sheet_png([(title, sample["frames"]) for title, sample in samples], path)
+
+    def extractors(self) -> Sequence[Extractor]:
+        from multigen_video.measures import extractors
+
+        return extractors()
+
+    def metrics(self) -> Sequence[Metric]:
+        from multigen_video.measures import metrics
+
+        return metrics()
+
+    def faults(self, sample: Sample, /) -> Sequence[str]:
+        """Why a sample cannot be measured; empty where it can be."""
+        from multigen_video.measures import faults
+
+        return faults(sample)
