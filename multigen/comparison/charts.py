@@ -13,7 +13,11 @@ COLORS = 8
 WIDTH, HEIGHT = 380, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 38
 MARK = 3.6
+DODGE = 26
+"""Pixels between arms that all cost the same."""
 FOREST_WIDTH, FOREST_HEIGHT = 220, 18
+ALIKE = 1.1
+"""Costs that differ by a smaller factor are the same."""
 WIDE = 20.0
 """From this ratio on a linear axis would hide the small values."""
 
@@ -47,17 +51,29 @@ def linear(values: Iterable[float], /) -> Axis:
     return Axis(low, high, [i * step for i in range(first, last + 1)])
 
 
-def logarithmic(values: Iterable[float], /, *, doubling: bool = False) -> Axis:
-    """Of positive values. doubling: ticks at powers of two instead of 1, 2, 5 and 10."""
+def logarithmic(values: Sequence[float], /, *, doubling: bool = False) -> Axis:
+    """Of positive values, with a margin. doubling: ticks at powers of two, otherwise at 1, 2 and 5 times those of ten.
+
+    A value that stands alone has the only tick.
+    """
     low, high = _ends(values, factor=1.5)
-    low, high = low / (high / low) ** 0.05, high * (high / low) ** 0.05
+    margin = (high / low) ** 0.05
+    low, high = low / margin, high * margin
+    ticks = _rounded(low, high, doubling) if min(values) < max(values) else values[:1]
+    return Axis(low, high, ticks, math.log)
+
+
+def _rounded(low: float, high: float, doubling: bool) -> list[float]:
+    """Ticks of a logarithmic axis: neither one alone nor more than seven."""
     tens = [10.0**k for k in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     if doubling:
         ticks = [2.0**k for k in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
     else:
         ticks = [m * ten for ten in tens for m in (1, 2, 5)]
     inside = [tick for tick in ticks if low <= tick <= high]
-    return Axis(low, high, inside if len(inside) < 8 else [ten for ten in tens if low <= ten <= high], math.log)
+    if len(inside) > 7:
+        return [ten for ten in tens if low <= ten <= high]
+    return inside if len(inside) > 1 else [tick for tick in linear([low, high]).ticks if low <= tick <= high]
 
 
 def bent(values: Iterable[float], /, *, unit: float) -> Axis:
@@ -73,13 +89,20 @@ def bent(values: Iterable[float], /, *, unit: float) -> Axis:
     return Axis(low, high, [tick for tick in ticks if low <= tick <= high], bend)
 
 
+def closed(interval: Interval, /) -> Interval:
+    """With its value in place of an end that is not finite: resampling can leave one undefined."""
+    low, high = (end if math.isfinite(end) else interval.value for end in (interval.low, interval.high))
+    return Interval(interval.value, low, high)
+
+
 def spread(intervals: Sequence[Interval], others: Sequence[float] = (), /) -> Axis:
     """Linear, unless values on very different scales would then look alike next to their own uncertainty."""
-    values = [end for i in intervals for end in (i.value, i.low, i.high) if math.isfinite(end)] + list(others)
-    halves = sorted((i.high - i.low) / 2 for i in intervals)
-    unit = halves[len(halves) // 2]
+    finite = [closed(i) for i in intervals if math.isfinite(i.value)]
+    values = [end for i in finite for end in (i.value, i.low, i.high)] + list(others)
+    halves = sorted((i.high - i.low) / 2 for i in finite)
+    unit = halves[len(halves) // 2] if halves else 0.0
     largest = max(map(abs, values))
-    if not math.isfinite(unit) or unit <= 0 or largest < WIDE * unit:
+    if unit <= 0 or largest < WIDE * unit:
         return linear(values)
     smallest = min(values)
     if smallest > 0:
@@ -89,8 +112,8 @@ def spread(intervals: Sequence[Interval], others: Sequence[float] = (), /) -> Ax
 
 def _ends(values: Iterable[float], *, factor: float = 0.0) -> tuple[float, float]:
     """The least and the greatest, moved apart where they are one: by a factor, or else by a twentieth."""
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = min(finite), max(finite)
+    every = list(values)
+    low, high = min(every), max(every)
     if low < high:
         return low, high
     apart = 0.05 * abs(low) or 1.0
@@ -150,15 +173,19 @@ def curves(
     if best is not None:
         parts.append(_segment("best", LEFT, down(best), WIDTH - RIGHT, down(best)))
     parts.append(_path("front", [(across(a), down(b)) for a, b in front]))
-    parts += [_line(line, across, down) for line in lines]
+    costs = [point.x for line in lines for point in line.points]
+    alike = len(costs) == len(lines) and max(costs) < ALIKE * min(costs)
+    for place, line in enumerate(lines):
+        aside = DODGE * (place - (len(lines) - 1) / 2) if alike else 0.0
+        parts.append(_line(line, across, down, aside))
     return _svg(name, *parts, width=WIDTH, height=HEIGHT, class_="chart")
 
 
-def _line(line: Line, across: Callable[[float], float], down: Callable[[float], float]) -> str:
-    """A band, or bars where there is but one point; then the line and its marks."""
-    places = [(across(p.x), down(p.y.value)) for p in line.points]
-    upper = [(across(p.x), down(p.y.high)) for p in line.points]
-    lower = [(across(p.x), down(p.y.low)) for p in line.points]
+def _line(line: Line, across: Callable[[float], float], down: Callable[[float], float], aside: float) -> str:
+    """A band, or a bar where there is but one point; then the line and its marks, moved aside by some pixels."""
+    places = [(across(p.x) + aside, down(p.y.value)) for p in line.points]
+    upper = [(across(p.x) + aside, down(p.y.high)) for p in line.points]
+    lower = [(across(p.x) + aside, down(p.y.low)) for p in line.points]
     parts = []
     if len(places) > 1:
         parts += [_path("band", [*upper, *reversed(lower)]), _path("line", places)]
@@ -193,9 +220,7 @@ def swatch(style: int, /) -> str:
     return element("svg", *parts, class_=f"swatch {color(style)}", viewBox="0 0 26 14", aria_hidden="true")
 
 
-def _grid(
-    x: Axis, y: Axis, across: Callable[[float], float], down: Callable[[float], float], below: str
-) -> str:
+def _grid(x: Axis, y: Axis, across: Callable[[float], float], down: Callable[[float], float], below: str) -> str:
     foot = HEIGHT - BOTTOM
     parts = []
     for tick in y.ticks:
@@ -212,17 +237,18 @@ def _grid(
 # --- intervals and orders ---------------------------------------------------------------------------------------------
 
 
-def forest(interval: Interval, axis: Axis, style: str, /, *, zero: float | None = 0.0) -> str:
+def forest(interval: Interval, axis: Axis, style: str, /) -> str:
     """One row of a forest plot: an estimate, its interval and the line at zero. style: the class of its colour."""
     middle = FOREST_HEIGHT / 2
 
     def across(value: float) -> float:
         return 5 + min(1.0, max(0.0, axis.at(value))) * (FOREST_WIDTH - 10)
 
-    parts = [_segment("zero", across(zero), 0, across(zero), FOREST_HEIGHT)] if zero is not None else []
-    if math.isfinite(interval.low) and math.isfinite(interval.high):
-        parts.append(_segment("bar", across(interval.low), middle, across(interval.high), middle))
-    parts.append(element("circle", class_="mark", cx=across(interval.value), cy=middle, r=MARK))
+    parts = [_segment("zero", across(0.0), 0, across(0.0), FOREST_HEIGHT)]
+    if math.isfinite(interval.value):
+        drawn = closed(interval)
+        parts.append(_segment("bar", across(drawn.low), middle, across(drawn.high), middle))
+        parts.append(element("circle", class_="mark", cx=across(drawn.value), cy=middle, r=MARK))
     return _svg("", *parts, width=FOREST_WIDTH, height=FOREST_HEIGHT, class_=f"forest {style}")
 
 
@@ -230,9 +256,7 @@ def orders(ranked: Mapping[str, Sequence[str]], styles: Mapping[str, int], /, *,
     """What each judge ranks first, second and so on, joined by lines. ranked: by judge. styles: of what is ranked."""
     edge, step = 92, 92
     width, height = 2 * edge + step * (len(ranked) - 1), 24 * len(styles) + 26
-    parts = [
-        element("text", text(judge), x=edge + step * j, y=14, class_="label") for j, judge in enumerate(ranked)
-    ]
+    parts = [element("text", text(judge), x=edge + step * j, y=14, class_="label") for j, judge in enumerate(ranked)]
     for label, style in styles.items():
         there = [(edge + step * j, 34.0 + 24 * list(order).index(label)) for j, order in enumerate(ranked.values())]
         (left, first), (right, last) = there[0], there[-1]
@@ -251,7 +275,7 @@ def orders(ranked: Mapping[str, Sequence[str]], styles: Mapping[str, int], /, *,
 
 def _svg(name: str, *inside: str, width: int, height: int, class_: str) -> str:
     told = {"role": "img", "aria_label": name} if name else {"aria_hidden": "true"}
-    return element("svg", *inside, class_=class_, viewBox=f"0 0 {width} {height}", **told)
+    return element("svg", *inside, class_=class_, width=width, viewBox=f"0 0 {width} {height}", **told)
 
 
 def _segment(class_: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -8,7 +8,7 @@ from html import escape as text
 
 __all__ = ["data_uri", "details", "element", "table", "text"]
 
-VOID = ("img", "meta", "circle", "line", "path", "rect")
+VOID = ("circle", "img", "line", "meta", "path", "rect")
 Attribute = str | int | float | None
 
 
