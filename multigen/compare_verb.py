@@ -45,16 +45,17 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         runner.run(Share(state.process_index, state.num_processes), said)
     state.wait_for_everyone()
     if state.is_main_process and runner.complete():
-        for path in _write(runner, folder, repeats=typed.get("repeats", 1000)):
+        for path in _write(runner, folder, repeats=typed.get("repeats", 1000), with_oracle=typed.get("oracle", False)):
             print(path)
     return 0
 
 
-def _write(runner: Any, folder: Path, /, *, repeats: int) -> list[Path]:
+def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> list[Path]:
     """The tables, the summary and the page."""
     from multigen.atomic import replace_file
     from multigen.comparison import tables
     from multigen.comparison.findings import find
+    from multigen.comparison.oracle import oracle
     from multigen.evaluation.protocol import peak_memory, told_of_extractor, versions
 
     findings = find(runner, repeats=repeats)
@@ -74,6 +75,10 @@ def _write(runner: Any, folder: Path, /, *, repeats: int) -> list[Path]:
     ):
         contents |= {f"{name}.csv": tables.to_csv(rows), f"{name}.parquet": tables.to_parquet(rows)}
     contents["report.md"] = tables.markdown(runner, findings).encode()
+    if with_oracle:
+        errors = oracle(runner)
+        contents["oracle.csv"] = tables.to_csv(tables.oracle_rows(errors))
+        contents["report.md"] += b"\n" + tables.oracle_markdown(errors).encode() + b"\n"
     for name, content in contents.items():
         replace_file(folder / name, content)
     return [folder / name for name in contents]
@@ -95,6 +100,9 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument("--against", default=told, metavar="LIST", help="MODALITY=FOLDER of real samples")
     parser.add_argument("--training", default=told, metavar="LIST", help="MODALITY=FOLDER of training samples")
     parser.add_argument("--options", default=told, metavar="LIST", help="MODALITY.NAME=VALUE, such as audio.duration=2")
+    parser.add_argument(
+        "--oracle", action="store_true", default=told, help="also measure samplers on mixtures with exact scores"
+    )
     parser.add_argument("--repeats", type=int, default=told, metavar="N", help="resamplings (default 1000)")
     parser.add_argument("-o", "--output", default=told, metavar="FOLDER", help="where the study is kept")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default=told, help="where to compute")

@@ -7,12 +7,14 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+import torch
 from pyarrow import parquet
 
 from multigen import registry
 from multigen.cli import main
 from multigen.comparison import Arm, Study, arms
 from multigen.comparison.findings import find, pairs
+from multigen.comparison.oracle import mixture, oracle
 from multigen.comparison.run import Runner, Share
 from multigen.comparison.tables import contrasts, markdown, results, samples, to_csv, to_parquet
 from multigen.errors import UsageError
@@ -250,11 +252,19 @@ def test_a_sample_that_fails_is_kept_with_its_reason(tmp_path, monkeypatch):
 def test_the_command_runs_a_study_and_goes_on(tmp_path, real, capsys):
     (tmp_path / "prompts.txt").write_text("a 3\na 7\n")
     words = ["compare", "--modalities", "digits", "--samplers", "euler,dpmpp_2m", "--steps", "2,6", "--seeds", "0-11",
-             "--prompts", str(tmp_path / "prompts.txt"), "--against", real, "--repeats", "50",
+             "--prompts", str(tmp_path / "prompts.txt"), "--against", real, "--repeats", "50", "--oracle",
              "-o", str(tmp_path / "study"), "-q"]  # fmt: skip
     assert main(words) == 0
     written = {Path(line).name for line in capsys.readouterr().out.splitlines()}
-    assert {"results.csv", "results.parquet", "samples.csv", "contrasts.csv", "report.md", "protocol.json"} <= written
+    assert {
+        "results.csv",
+        "results.parquet",
+        "samples.csv",
+        "contrasts.csv",
+        "report.md",
+        "protocol.json",
+        "oracle.csv",
+    } <= written
     protocol = json.loads((tmp_path / "study" / "protocol.json").read_text())
     assert set(protocol["models"].values()) == {"digits"}
     assert len(list((tmp_path / "study" / "samples").rglob("*.png"))) == 48
@@ -297,3 +307,26 @@ def test_bad_input_is_one_sentence(words, said, capsys, tmp_path, monkeypatch):
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
     assert not (tmp_path / "x").exists()
+
+
+def test_on_an_oracle_errors_fall_with_steps_and_order(tmp_path):
+    runner, _ = ran(
+        digits(sampler=("euler", "heun", "dpmpp_2m", "dpmpp_2m_sde"), steps=(8, 64), schedule=("karras",), seeds=(0,)),
+        tmp_path,
+    )
+    errors = {(e.sampler, e.steps): e.error for e in oracle(runner, seeds=range(4), fine=400)}
+    assert len(errors) == 8
+    for sampler in ("euler", "heun", "dpmpp_2m", "dpmpp_2m_sde"):
+        assert errors[sampler, 64].value < 0.7 * errors[sampler, 8].value, sampler
+    assert errors["heun", 64].value < 0.1 * errors["euler", 64].value
+    assert errors["dpmpp_2m", 64].value < 0.2 * errors["euler", 64].value
+    assert errors["euler", 8].low <= errors["euler", 8].value <= errors["euler", 8].high
+
+
+def test_oracle_arms_do_not_depend_on_guidance_and_have_the_rank_of_the_modality(tmp_path):
+    runner, _ = ran(digits(guidance=("1", "3"), steps=(3,), sampler=("euler",), seeds=(0,)), tmp_path)
+    (found,) = oracle(runner, seeds=(0, 1), fine=50)
+    assert (found.modality, found.sampler, found.steps) == ("digits", "euler", 3)
+    assert mixture((3, 4, 5, 6)).denoise(torch.zeros(1, 3, 4, 5, 6), 1.0).shape == (1, 3, 4, 5, 6)
+    data = mixture((4, 8, 8)).sample(range(400))
+    assert float(data.var()) == pytest.approx(1, abs=0.15)

@@ -98,6 +98,13 @@ class Runner:
         """With the model's own choices filled in."""
         return self._jobs[arm].request
 
+    def pipeline(self, arm: Arm, /) -> Pipeline:
+        return self._jobs[arm].pipeline
+
+    def shape(self, arm: Arm, /) -> tuple[int, ...]:
+        """Of the arm's states."""
+        return self.pipeline(arm).model.shape(self._jobs[arm].options)
+
     def metrics(self, modality: str, /) -> Sequence[Metric]:
         return self._recorders[modality].metrics
 

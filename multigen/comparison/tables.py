@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multigen.comparison.findings import Agreement, Contrast, Findings
+from multigen.comparison.oracle import OracleError
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
 from multigen.evaluation import PerSample, Result
@@ -88,6 +89,35 @@ def contrasts(findings: Findings, /) -> list[Row]:
         }
         for c in findings.contrasts
     ]
+
+
+def oracle_rows(errors: Sequence[OracleError], /) -> list[Row]:
+    """A row for every combination whose error on the oracle was found."""
+    return [
+        {
+            "modality": e.modality,
+            "sampler": e.sampler,
+            "schedule": e.schedule,
+            "steps": e.steps,
+            **_columns("", e.error),
+        }
+        for e in errors
+    ]
+
+
+def oracle_markdown(errors: Sequence[OracleError], /) -> str:
+    """The section of the summary on exact denoisers."""
+    rows = [[e.modality, e.sampler, e.schedule, str(e.steps), shown(e.error)] for e in errors]
+    said = (
+        "Gaussian mixtures of each modality's rank with exact scores: root mean squared distance from the exact "
+        "result, in deviations of the data."
+    )
+    return (
+        "## Sampler error without model error\n\n"
+        + said
+        + "\n\n"
+        + table(["modality", "sampler", "schedule", "steps", "error"], rows)
+    )
 
 
 def to_csv(rows: Sequence[Row], /) -> bytes:
