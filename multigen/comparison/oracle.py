@@ -1,8 +1,8 @@
 """What samplers err by where the denoiser is exact: Gaussian mixtures of each modality's rank in place of its model.
 
 A model's own errors hide those of a sampler, and may even undo them. Here there are none, and the exact result is
-known: the solution of the probability-flow ODE by very many steps, or, for a sampler with noise, where it goes along the
-same Brownian path as its steps become small.
+known: the solution of the probability-flow ODE by very many steps, or, for a sampler with noise, where it goes along
+the same Brownian path as its steps become small.
 """
 
 from __future__ import annotations
