@@ -10,6 +10,7 @@ from multigen.evaluation import Collection, Evidence, PerSample, Recorder, measu
 from multigen.evaluation.contract import Measured
 from multigen.evaluation.general import GENERAL
 from multigen_3d import Shape
+from multigen_3d.measures import _remembered
 from multigen_audio import Audio
 from multigen_video import Video
 
@@ -212,3 +213,22 @@ def test_a_films_faults_are_named():
     assert list(Video().faults(nothing)) == ["shows nothing"]
     assert not Video().faults(film)
     assert not Video().faults({**film, "frames": film["frames"][:1]})  # an image
+
+
+def test_tables_of_distances_are_made_once():
+    calls = []
+
+    def table(*stacks):
+        calls.append(len(stacks))
+        return torch.zeros(1)
+
+    remembered = _remembered(table)
+    x, y = torch.rand(2, 5, 3), torch.rand(2, 5, 3)
+    for _ in range(3):
+        remembered(x)
+        remembered(x.clone(), y)
+    assert calls == [1, 2]
+    for i in range(20):
+        remembered(torch.full((1, 1, 3), float(i)))
+    remembered(x)
+    assert len(calls) == 2 + 20 + 1  # the oldest are forgotten

@@ -16,6 +16,8 @@ MARK = 3.6
 DODGE = 26
 """Pixels between arms that all cost the same."""
 FOREST_WIDTH, FOREST_HEIGHT = 220, 18
+LETTER = 7
+"""Pixels of a letter of a label, about."""
 ALIKE = 1.1
 """Costs that differ by a smaller factor are the same."""
 WIDE = 20.0
@@ -254,7 +256,7 @@ def forest(interval: Interval, axis: Axis, style: str, /) -> str:
 
 def orders(ranked: Mapping[str, Sequence[str]], styles: Mapping[str, int], /, *, name: str) -> str:
     """What each judge ranks first, second and so on, joined by lines. ranked: by judge. styles: of what is ranked."""
-    edge, step = 92, 92
+    edge, step = 20 + LETTER * max(map(len, styles)), 92
     width, height = 2 * edge + step * (len(ranked) - 1), 24 * len(styles) + 26
     parts = [element("text", text(judge), x=edge + step * j, y=14, class_="label") for j, judge in enumerate(ranked)]
     for label, style in styles.items():
