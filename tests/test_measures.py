@@ -77,11 +77,11 @@ def test_features_are_finite_repeatable_and_tell_samples_apart(name):
 @pytest.mark.parametrize("name", MODALITIES)
 def test_every_extractor_sees_noise_grow(name):
     modality, make = MODALITIES[name]
-    real = collected(modality, [make(100 + i) for i in range(24)])
+    real = collected(modality, [make(100 + i) for i in range(16)])
     for extractor in modality.extractors():
         kads = []
         for noise in (0.0, 0.02, 0.1):
-            made = collected(modality, [make(i, noise=noise) for i in range(24)])
+            made = collected(modality, [make(i, noise=noise) for i in range(16)])
             (result,) = measure(Evidence(made, real), (named(GENERAL)["kad"],), extractor, repeats=20)
             kads.append(result.interval.value)
         assert kads[0] < kads[1] < kads[2], (extractor.name, kads)

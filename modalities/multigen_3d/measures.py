@@ -139,7 +139,7 @@ def _of_distances(
 
 
 def _remembered(table: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same tables, each made once: three metrics and their floors ask for them, and one of 200 shapes takes long."""
+    """The same tables, each made once: three metrics and their floors ask for them, and they take long."""
     made: dict[tuple[str, ...], Tensor] = {}
 
     def remembered(*stacks: Tensor) -> Tensor:
