@@ -56,6 +56,7 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
     from multigen.comparison import tables
     from multigen.comparison.findings import find
     from multigen.comparison.oracle import oracle
+    from multigen.comparison.page import page
     from multigen.evaluation.protocol import peak_memory, told_of_extractor, versions
 
     findings = find(runner, repeats=repeats)
@@ -79,6 +80,7 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
         errors = oracle(runner)
         contents["oracle.csv"] = tables.to_csv(tables.oracle_rows(errors))
         contents["report.md"] += b"\n" + tables.oracle_markdown(errors).encode() + b"\n"
+    contents["report.html"] = page(runner, findings).encode()
     for name, content in contents.items():
         replace_file(folder / name, content)
     return [folder / name for name in contents]

@@ -78,6 +78,21 @@ class Shows(Protocol):
 
 
 @runtime_checkable
+class Embeds(Protocol):
+    """A modality whose samples can be seen or heard on a page that needs nothing beside it."""
+
+    def embed(self, sample: Sample, title: str, /) -> str:
+        """One HTML element, with data: URIs for its content and the title as its name.
+
+        Elements within one ``[data-together]`` were made from the same prompt and seed: what turns or plays one of
+        them may do so with all.
+        """
+
+    def embed_script(self) -> str:
+        """JavaScript that all elements of a page share, empty where they need none; it runs once, after them."""
+
+
+@runtime_checkable
 class Timed(Protocol):
     """A modality with a time axis: it takes ``--extend SECONDS``."""
 

@@ -43,10 +43,16 @@ def test_the_wheel_holds_multigen_and_its_plugins_only(wheel):
 
 def test_the_wheel_holds_every_module_and_weight(wheel):
     inside = set(wheel.namelist())
-    for root in ("multigen", "modalities/multigen_audio", "modalities/multigen_video", "modalities/multigen_3d", "models/multigen_models"):
+    for root in (
+        "multigen",
+        "modalities/multigen_audio",
+        "modalities/multigen_video",
+        "modalities/multigen_3d",
+        "models/multigen_models",
+    ):
         base = (ROOT / root).parent
         for path in (ROOT / root).rglob("*"):
-            if path.suffix in (".py", ".safetensors", ".json", ".md", ".typed"):
+            if path.suffix in (".py", ".safetensors", ".json", ".md", ".typed", ".css", ".js"):
                 assert path.relative_to(base).as_posix() in inside
 
 

@@ -234,9 +234,7 @@ def test_the_fingerprint_is_of_both_networks(folder, model, tmp_path):
 
 
 def test_interpolation_keeps_every_frame_and_makes_those_between(folder, tmp_path):
-    few, many = (
-        generate("video", "a fox", model=str(folder), steps=4, duration=1.0, interpolate=n)[0] for n in (1, 3)
-    )
+    few, many = (generate("video", "a fox", model=str(folder), steps=4, duration=1.0, interpolate=n)[0] for n in (1, 3))
     assert (few["fps"], len(few["frames"])) == (8.0, 8)
     assert (many["fps"], len(many["frames"])) == (24.0, 24)
     assert torch.equal(many["frames"][::3], few["frames"])

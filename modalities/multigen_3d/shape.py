@@ -132,3 +132,15 @@ class Shape:
         from multigen_3d.measures import faults
 
         return faults(sample)
+
+    def embed(self, sample: Sample, title: str, /) -> str:
+        """The sample on a page."""
+        from multigen_3d.embed import embed
+
+        return embed(sample, title)
+
+    def embed_script(self) -> str:
+        """What the samples of a page share, JavaScript."""
+        from multigen_3d.embed import script
+
+        return script()

@@ -151,3 +151,15 @@ class Audio:
         from multigen_audio.measures import faults
 
         return faults(sample)
+
+    def embed(self, sample: Sample, title: str, /) -> str:
+        """The sample on a page."""
+        from multigen_audio.embed import embed
+
+        return embed(sample, title)
+
+    def embed_script(self) -> str:
+        """What the samples of a page share, JavaScript."""
+        from multigen_audio.embed import script
+
+        return script()

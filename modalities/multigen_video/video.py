@@ -260,3 +260,15 @@ class Video:
         from multigen_video.measures import faults
 
         return faults(sample)
+
+    def embed(self, sample: Sample, title: str, /) -> str:
+        """The sample on a page."""
+        from multigen_video.embed import embed
+
+        return embed(sample, title)
+
+    def embed_script(self) -> str:
+        """What the samples of a page share, JavaScript."""
+        from multigen_video.embed import script
+
+        return script()
