@@ -34,8 +34,12 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     extractor, metrics = _extractor(modality, typed), _metrics(modality, typed["metrics"])
     recorder = Recorder(modality, metrics, [extractor] if extractor else [])
     real, training = (
-        read_collection(recorder, Path(typed[key]), most=typed["most"]) if typed[key] else None
-        for key in ("against", "training")
+        _dataset(typed, modality, recorder)
+        if typed["data"]
+        else tuple(
+            read_collection(recorder, Path(typed[key]), most=typed["most"]) if typed[key] else None
+            for key in ("against", "training")
+        )
     )
     made, how = _made(typed, modality, recorder, real)
     evidence = Evidence(made, real, training)
@@ -44,8 +48,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         "modality": modality.name,
         "results": [dataclasses.asdict(result) for result in results],
         "made": told_of(made) | how,
-        "real": told_of(real) | {"folder": typed["against"]} if real else None,
-        "training": told_of(training) | {"folder": typed["training"]} if training else None,
+        "real": told_of(real) | {"folder": typed["data"] or typed["against"]} if real else None,
+        "training": told_of(training) | {"folder": typed["data"] or typed["training"]} if training else None,
         "extractor": told_of_extractor(extractor),
         "intervals": {"level": 0.95, "repeats": typed["repeats"]},
         "peak_memory_mib": peak_memory(),
@@ -68,6 +72,10 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument("--made", metavar="FOLDER", help="samples to measure (default: make them with the model)")
     parser.add_argument("--against", metavar="FOLDER", help="real samples that the model has not seen")
     parser.add_argument("--training", metavar="FOLDER", help="what the model was trained on, to find copies")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="the model's dataset, in place of both: its held-out part, and the rest"
+    )
+    parser.add_argument("--cache", metavar="FOLDER", help="where multigen train keeps it prepared (default: -o/cache)")
     parser.add_argument("--metrics", metavar="LIST", help="names joined by commas (default: all that can be computed)")
     parser.add_argument("--extractor", metavar="NAME", help="whose features are compared (default: the modality's own)")
     parser.add_argument("--prompts", metavar="FILE", help="a prompt a line (default: the captions of --against)")
@@ -100,6 +108,32 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     known = {f.name for f in dataclasses.fields(Request)} - {"prompt", "modality", "options"}
     typed["fields"] = {key: value for key, value in typed.items() if key in known}
     return typed
+
+
+def _dataset(
+    typed: Mapping[str, Any], modality: Modality, recorder: "Recorder"
+) -> "tuple[Collection | None, Collection | None]":
+    """The held-out samples of a recipe's dataset, and those for training."""
+    from multigen.evaluation import Collection
+    from multigen.training import Real
+
+    if typed["against"] or typed["training"]:
+        raise UsageError("--data has both parts: leave out --against and --training")
+    name = typed["fields"].get("model") or modality.default_model
+    if name not in registry.recipes:
+        raise UsageError(f"--data needs the recipe of a model: {name!r} has none, so give --against and --training")
+    cache = typed["cache"] or (f"{typed['output']}/cache" if typed["output"] else "runs/eval/cache")
+    recipe = registry.recipes[name](Path(typed["data"]), Path(cache), seed=0, warm_start=None)
+    if not isinstance(recipe, Real):
+        raise UsageError(f"the recipe {name!r} does not show its samples: give --against and --training")
+    real, training = (
+        Collection.of(
+            recorder(sample, name=title, prompt=caption, cluster=source)
+            for title, sample, caption, source in recipe.real(split, most=typed["most"])
+        )
+        for split in ("validation", "train")
+    )
+    return real, training
 
 
 def _extractor(modality: Modality, typed: Mapping[str, Any]) -> "Extractor | None":

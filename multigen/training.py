@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
 from multigen.errors import UsageError
+from multigen.modality import Sample
 from multigen.objective import Denoising, Objective
 from multigen.optim import optimizers
 from multigen.settings import Settings
@@ -60,6 +61,17 @@ class Diffuses(Protocol):
     """A recipe of a denoiser; it can also be one that `Couples` or `Correlates`."""
 
     parameterization: Parameterization
+
+
+@runtime_checkable
+class Real(Protocol):
+    """A recipe that shows the samples of its dataset as they are, for ``multigen eval --data``."""
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        """Name, sample, caption and source of at most so many items of "train" or "validation" (0 is all).
+
+        Samples of one source are not independent.
+        """
 
 
 def objective(recipe: Recipe, settings: Settings, /) -> Objective:

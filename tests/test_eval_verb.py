@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from multigen import registry
 from multigen.cli import main
 from multigen_audio import Audio
 
@@ -124,3 +125,29 @@ def test_bad_input_is_one_sentence(arguments, said, capsys):
     assert out == ""
     assert said in err
     assert err.count("\n") == 1
+
+
+class Halves:
+    """A recipe in little, whose dataset is a folder of tones: the first half for training."""
+
+    def __init__(self, data, cache, /, *, seed, warm_start):
+        self._files = sorted(data.glob("*.wav"))
+
+    def real(self, split, /, *, most):
+        half = len(self._files) // 2
+        for path in self._files[:half] if split == "train" else self._files[half:]:
+            yield path.name, Audio().read(path), "a tone", path.name
+
+
+def test_a_dataset_gives_what_was_held_out_and_what_was_not(folders, capsys, monkeypatch):
+    find = registry.Registry.__getitem__
+    monkeypatch.setattr(
+        registry.Registry, "__getitem__", lambda group, name: Halves if group.noun == "recipe" else find(group, name)
+    )
+    report = report_of(capsys, "audio", "--made", folders["good"], "--data", folders["real"])
+    assert (report["real"]["samples"], report["training"]["samples"]) == (12, 12)
+    assert values(report)["nearest-training"] is not None
+    assert main(["eval", "audio", "--made", folders["good"], "--data", folders["real"], "--against", "x"]) == 2
+    assert "--data has both parts" in capsys.readouterr().err
+    assert main(["eval", "audio", "--made", folders["good"], "--data", folders["real"], "--model", "mine"]) == 2
+    assert "'mine' has none" in capsys.readouterr().err

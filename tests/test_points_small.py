@@ -19,6 +19,7 @@ from multigen.objective import Couples
 from multigen.samplers import ddim, dpmpp_2m, heun
 from multigen.schedules import karras
 from multigen.testing import check_model
+from multigen.training import Real
 from multigen_3d import ShapeOptions
 from multigen_models.point_transformer import PointTransformer
 from multigen_models.points_recipe import SCALE, PointsRecipe
@@ -303,3 +304,12 @@ def test_what_is_exported_is_read_again(recipe: PointsRecipe, model: PointsSmall
     one, two = (m.denoiser(cond, OPTIONS)(x, 3.0) for m in (again, model))
     torch.testing.assert_close(one, two, rtol=1e-2, atol=1e-2)
     assert len(again.fingerprint) == 16
+
+
+def test_the_real_clouds_are_shown_by_their_split(recipe: PointsRecipe) -> None:
+    assert isinstance(recipe, Real)
+    for _, sample, caption, source in recipe.real("train", most=3):
+        assert sample["points"].shape == sample["colors"].shape == (2048, 3)
+        assert caption
+        assert source
+    assert len(list(recipe.real("train", most=3))) == 3

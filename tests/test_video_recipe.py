@@ -12,7 +12,7 @@ from test_video_scenes import STILL, made
 from multigen.noise import Correlates
 from multigen.objective import Objective
 from multigen.pipeline import generate
-from multigen.training import Settings, train
+from multigen.training import Real, Settings, train
 from multigen_models import video_codec_recipe, video_recipe
 from multigen_models.pair_autoencoder import PairAutoencoder
 from multigen_models.video_codec_recipe import CROP, FRAMES, VideoCodecRecipe
@@ -180,3 +180,11 @@ def test_a_recipe_without_a_codec_says_what_is_missing(tmp_path):
         pytest.skip("there is a published codec")
     with pytest.raises(ValueError, match="video-codec"):
         VideoRecipe(tmp_path, tmp_path / "cache")
+
+
+def test_real_scenes_are_shown_by_their_split(recipe):
+    assert isinstance(recipe, Real)
+    (name, sample, caption, _), *rest = recipe.real("validation", most=3)
+    assert (name, len(rest)) == ("validation-0", 2)
+    assert (sample["frames"].shape, sample["frames"].dtype) == ((16, 3, 128, 128), torch.uint8)
+    assert caption

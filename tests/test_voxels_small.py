@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from multigen.errors import UsageError
 from multigen.options import NoOptions
 from multigen.testing import check_model
-from multigen.training import Settings, train
+from multigen.training import Real, Settings, train
 from multigen_models.distance_grid import DistanceGrid
 from multigen_models.scale import Scale
 from multigen_models.voxel_unet import VoxelUNet
@@ -262,3 +262,17 @@ def test_training_writes_a_model(recipe: VoxelsRecipe, tmp_path, monkeypatch) ->
     assert made.shape(OPTIONS) == (88, 16, 16, 16)
     assert made.scale.mean.equal(recipe.scale.mean)
     assert any(recipe.hidden(name) for name, _ in made.network.named_parameters())
+
+
+def test_the_real_shapes_are_shown_by_their_split(recipe: VoxelsRecipe) -> None:
+    assert isinstance(recipe, Real)
+    rows = {split: list(recipe.real(split, most=0)) for split in ("train", "validation")}
+    names = [{name for name, *_ in rows[split]} for split in rows]
+    assert names[0].isdisjoint(names[1])
+    assert sum(map(len, names)) == 8
+    sources = [{source for *_, source in rows[split]} for split in rows]
+    assert sources[0].isdisjoint(sources[1])
+    for _, sample, caption, _ in rows["validation"]:
+        assert len(sample["faces"]) > 100
+        assert caption
+    assert len(list(recipe.real("train", most=2))) == 2

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import audio_small
 from multigen_models.audio_data import Recordings, load_recordings, split_by_recording
@@ -21,6 +22,7 @@ from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
+from multigen_models.spread import spread
 from multigen_models.weights import start, write_folder
 
 ENDLESS = 1 << 40
@@ -79,6 +81,12 @@ class AudioRecipe:
             parts=AS_RECORDED,
         )
         return _Spectrograms(self, windows, unconditional=0.0)
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        for clip in spread(self._clips[split], most):
+            wave = torch.from_numpy(self._recordings.wave(clip))[None]
+            sample = {"wave": wave, "sample_rate": self.codec.sample_rate}
+            yield clip.file_name, sample, clip.captions[0], clip.group
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])

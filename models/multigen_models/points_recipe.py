@@ -1,6 +1,6 @@
 """How the embedded model of point clouds is trained: ``multigen train points-small --data FOLDER``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import points_small
 from multigen_models.layers import hidden
@@ -17,6 +18,7 @@ from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.shape_data import Shapes, load_shapes
 from multigen_models.shape_samples import AS_MADE, ShapeClouds, Views, in_turn
+from multigen_models.spread import spread
 from multigen_models.transport import assign, rearranged
 from multigen_models.weights import start, write_folder
 
@@ -64,11 +66,16 @@ class PointsRecipe:
         if split == "train":
             views = Views(self._shapes, self._shapes.training, length=ENDLESS, seed=self._seed)
             return self._states(views, unconditional=UNCONDITIONAL)
-        held_out = self._shapes.validation
-        count = min(VALIDATION_SHAPES, len(held_out))
-        spread = [held_out[i * len(held_out) // count] for i in range(count)]
-        views = Views(self._shapes, spread, length=count, seed=0, augmentation=AS_MADE, order=in_turn)
-        return self._states(views, unconditional=0.0)
+        return self._states(self._as_made(spread(self._shapes.validation, VALIDATION_SHAPES)), unconditional=0.0)
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        sides = {"train": self._shapes.training, "validation": self._shapes.validation}
+        chosen = spread(sides[split], most)
+        clouds = ShapeClouds(self._shapes, self._as_made(chosen), count=POINTS)
+        for place, index in enumerate(chosen):
+            (points, colors), caption = clouds[place]
+            shape = self._shapes.shapes[index]
+            yield shape.id, {"points": points, "colors": colors}, caption, shape.family
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
@@ -79,6 +86,9 @@ class PointsRecipe:
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
         write_folder(folder, network, {"loader": PointsSmall.loader, **self.scale.write(), "training": about})
+
+    def _as_made(self, chosen: Sequence[int]) -> Views:
+        return Views(self._shapes, chosen, length=len(chosen), seed=0, augmentation=AS_MADE, order=in_turn)
 
     def _states(self, views: Views, *, unconditional: float) -> Items:
         return _States(ShapeClouds(self._shapes, views, count=POINTS), self.scale, self._seed, unconditional)

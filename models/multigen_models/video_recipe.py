@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.modality import Sample
 from multigen.noise import mixed
 from multigen.training import Items
 from multigen_models import video_small
@@ -29,6 +30,7 @@ SCENES = 60_000
 """Different scenes; each is seen several times, with other noise, because coding one takes as long as a step."""
 VALIDATION_SCENES = 96
 STATISTICS_SCENES = 1000
+REAL_SCENES = 1000
 UNCONDITIONAL = 0.1
 STILL_BATCHES = 8
 """One batch in so many is of single pairs of frames."""
@@ -82,6 +84,14 @@ class VideoRecipe:
         if split == "train":
             return _Films(self, self._scenes("train", SCENES, self._seed), unconditional=UNCONDITIONAL)
         return _Films(self, self._scenes("validation", VALIDATION_SCENES, 0), unconditional=0.0)
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        """Scenes as they are drawn, `REAL_SCENES` for 0."""
+        count = most or REAL_SCENES
+        scenes = VideoScenes(self._takes, split=split, length=count, seed=1, still=self._still)
+        for i in range(count):
+            frames, fps, caption = scenes[i]
+            yield f"{split}-{i}", {"frames": frames, "fps": fps}, caption, str(i)
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         """Films and single pairs of frames do not go into one batch: it becomes one of single pairs."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import voxels_small
 from multigen_models.layers import hidden
@@ -20,6 +21,7 @@ from multigen_models.scale import Scale
 from multigen_models.shape_data import Shapes, load_shapes
 from multigen_models.shape_prepare import GRID
 from multigen_models.shape_samples import AS_MADE, ShapeGrids, Views, in_turn
+from multigen_models.spread import spread
 from multigen_models.voxels_small import VoxelsSmall
 from multigen_models.weights import start, write_folder
 
@@ -67,8 +69,19 @@ class VoxelsRecipe:
         if split == "train":
             views = Views(self._shapes, self._shapes.training, length=ENDLESS, seed=self._seed)
             return _Grids(self, ShapeGrids(self._shapes, views), unconditional=UNCONDITIONAL)
-        chosen = _spread(self._shapes.validation, VALIDATION_SHAPES)
+        chosen = spread(self._shapes.validation, VALIDATION_SHAPES)
         return _Grids(self, self._as_made(chosen), unconditional=0.0)
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        """Meshes as the codec rebuilds them: what a perfect model would make."""
+        sides = {"train": self._shapes.training, "validation": self._shapes.validation}
+        chosen = spread(sides[split], most)
+        grids = self._as_made(chosen)
+        for place, index in enumerate(chosen):
+            (distance, color), caption = grids[place]
+            vertices, faces, colors = self.codec.synthesise(distance, color)
+            shape = self._shapes.shapes[index]
+            yield shape.id, {"vertices": vertices, "faces": faces, "colors": colors}, caption, shape.family
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
@@ -92,7 +105,7 @@ class VoxelsRecipe:
     def _statistics(self, kept: Path) -> Scale:
         """Mean and deviation of every channel over training shapes, rounded as they are published."""
         if not kept.exists():
-            grids = self._as_made(_spread(self._shapes.training, STATISTICS_SHAPES))
+            grids = self._as_made(spread(self._shapes.training, STATISTICS_SHAPES))
             packed = (self.codec.pack(*grids[i][0]).flatten(1).double() for i in range(len(grids)))
             moments = [torch.stack([x.mean(1), x.square().mean(1)]) for x in packed]
             mean, square = torch.stack(moments).mean(0)
@@ -118,8 +131,3 @@ class _Grids:
         # The third number tells this generator from the one of the view.
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
         return self._scale.apply(self._codec.pack(*grids)), embed("" if dropped else caption)
-
-
-def _spread(indices: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the indices, evenly spread over them."""
-    return [indices[i * len(indices) // min(count, len(indices))] for i in range(min(count, len(indices)))]
