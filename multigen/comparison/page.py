@@ -24,7 +24,7 @@ MOST_BYTES = 20_000_000
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The browser itself keeps the page from loading anything."""
 READING = (
-    "Bands, bars and brackets are 95 % intervals, resampled by prompt. Ringed arms are on the Pareto front: none is "
+    "Bands, bars and brackets are 95 % intervals, found by resampling. Ringed arms are on the Pareto front: none is "
     "as cheap and as good. The dotted line joins them."
 )
 
