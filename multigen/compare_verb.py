@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigen import registry
 from multigen.errors import UsageError
+from multigen.options import read_toml
 
 if TYPE_CHECKING:
     from multigen.comparison import Study
@@ -111,9 +112,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument("-q", "--quiet", action="store_true", default=told, help="print the results' files alone")
     typed = vars(parser.parse_args(list(arguments)))
     if "file" in typed:
-        from multigen.comparison.study import read_study
-
-        written = read_study(Path(typed["file"]))
+        written = read_toml(Path(typed["file"]))
         known = {action.dest for action in parser._actions} - {"help", "file", "verbose"}
         unknown = sorted(set(written) - known)
         if unknown:

@@ -16,7 +16,6 @@ from multigen.request import Request
 
 if TYPE_CHECKING:
     from multigen.evaluation import Collection, Extractor, Metric, Recorder, Result
-    from multigen.metrics import Interval
 
 EDITS = ("init", "strength", "mask", "box", "extend", "complete", "resample")
 SAMPLES = 64
@@ -224,6 +223,8 @@ def _prompts(file: str | None, real: "Collection | None") -> Sequence[str]:
 
 def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | None") -> str:
     """For people: one line a metric."""
+    from multigen.metrics import shown
+
     rows = [("metric", "value [95 %]", "real against real [95 %]", "better", "n")]
     notes = []
     for r in results:
@@ -233,7 +234,7 @@ def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | 
         best = f"near {r.best:g}" if r.best is not None else ""
         better = best or {True: "higher", False: "lower", None: ""}[r.higher_is_better]
         n = f"{r.n}" + (f" against {r.reference}" if r.reference else "")
-        rows.append((f"{r.metric}{f' ({r.unit})' if r.unit else ''}", _shown(r.interval), _shown(r.floor), better, n))
+        rows.append((f"{r.metric}{f' ({r.unit})' if r.unit else ''}", shown(r.interval), shown(r.floor), better, n))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for told, found in (("made", made), ("real", real)):
@@ -243,16 +244,6 @@ def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | 
     used = {r.extractor for r in results if r.extractor and r.interval is not None}
     notes += [f"features: {name}" for name in sorted(used)]
     return "\n".join([*lines, "", *notes])
-
-
-def _shown(interval: "Interval | None") -> str:
-    if interval is None:
-        return ""
-    return f"{_digits(interval.value)} [{_digits(interval.low)}, {_digits(interval.high)}]"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _plain(value: Any) -> Any:

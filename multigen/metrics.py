@@ -28,6 +28,17 @@ class Interval:
     high: float
 
 
+def shown(interval: Interval | None, /) -> str:
+    """A value and its interval with the digits that mean something."""
+    if interval is None:
+        return ""
+    return f"{digits(interval.value)} [{digits(interval.low)}, {digits(interval.high)}]"
+
+
+def digits(value: float, /) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 

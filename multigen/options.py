@@ -3,8 +3,10 @@ checks."""
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from multigen.errors import UsageError
@@ -85,6 +87,18 @@ def make(kind: type[T], values: Mapping[str, Any], /, *, written: Any = flag) ->
     for name, value in values.items():
         check(value, limits(fields[name]), default=fields[name].default, name=written(name))
     return kind(**values)
+
+
+def read_toml(path: Path, /) -> dict[str, Any]:
+    """The keys of a TOML file. Raises UsageError."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
 
 
 def check(value: object, allowed: Limits, /, *, name: str, default: object = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from multigen import registry
 from multigen.errors import UsageError
 from multigen.modality import Modality, Sample, Shows
-from multigen.options import make
+from multigen.options import make, read_toml
 
 
 @runtime_checkable
@@ -80,14 +80,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 def _from_file(path: Path) -> dict[str, Any]:
     """Flags from a TOML file."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
+    values = read_toml(path)
     if "recipe" not in values:
         raise UsageError(f'{path} names no recipe: add a line recipe = "{(registry.recipes.names() or ["NAME"])[0]}"')
     return {key.replace("-", "_"): tuple(v) if isinstance(v, list) else v for key, v in values.items()}

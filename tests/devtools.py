@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from browser import find_chromium
 
 FLAGS = (
     "--headless",
@@ -116,9 +115,7 @@ class Page:
 @contextmanager
 def chromium_page(profile: Path) -> Iterator[Page]:
     """Skips the test where there is no Chromium."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
+    found = find_chromium()
     commands, answers = os.pipe(), os.pipe()
 
     def connect() -> None:  # the browser reads from 3 and writes to 4

@@ -3,41 +3,21 @@
 Skipped where there is no Chromium, no npm, or three.js cannot be had.
 """
 
-import functools
-import json
-import queue
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import trimesh
+from browser import opened, served
 
 from multigen_3d.files import write
 
 THREE = "three@0.180.0"
 SIZE = 120
 RED, YELLOW, BLUE = (0.8, 0.1, 0.15), (0.9, 0.7, 0.2), (0.1, 0.25, 0.75)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    f"--window-size={SIZE},{SIZE}",
-)
+FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", f"--window-size={SIZE},{SIZE}")
 # White light from everywhere shows a surface in its own colour: a matt surface reflects irradiance / pi.
 PAGE = """<!doctype html>
 <canvas id="canvas" width="120" height="120"></canvas>
@@ -71,14 +51,6 @@ report({
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    return found
-
-
-@pytest.fixture(scope="module")
 def three(request: pytest.FixtureRequest) -> Path:
     """The folder of the three.js package, kept in pytest's cache."""
     folder = request.config.cache.mkdir(THREE)
@@ -95,52 +67,13 @@ def three(request: pytest.FixtureRequest) -> Path:
     return package
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, queue.Queue[Any]]]:
-    """The folder on a local port, and what its page posts."""
-    answers: queue.Queue[Any] = queue.Queue()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_POST(self) -> None:
-            answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/index.html", answers
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def opened(chromium: str, url: str, *, profile: Path) -> Iterator[None]:
-    command = [chromium, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
-        try:
-            yield
-        finally:
-            browser.terminate()
-            try:
-                browser.wait(10)
-            except subprocess.TimeoutExpired:
-                browser.kill()
-
-
 def answer(chromium: str, three: Path, shape: dict[str, torch.Tensor], folder: Path) -> dict[str, list[float]]:
     site = folder / "site"
     site.mkdir()
     (site / "index.html").write_text(PAGE)
     (site / "three").symlink_to(three)
     write(site / "shape.glb", shape, tags={"prompt": "two boxes"})
-    with served(site) as (url, answers), opened(chromium, url, profile=folder / "profile"):
+    with served(site) as (url, answers), opened(chromium, url, profile=folder / "profile", flags=FLAGS):
         found: dict[str, list[float]] = answers.get(timeout=60)
     assert "error" not in found, found["error"]
     return found

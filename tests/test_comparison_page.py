@@ -21,9 +21,8 @@ from multigen.comparison import charts, gallery
 from multigen.comparison.page import page
 from multigen.comparison.quality import Design, front
 from multigen.comparison.run import Runner
-from multigen.comparison.tables import digits, shown
 from multigen.evaluation import PerSample, Record
-from multigen.metrics import Interval
+from multigen.metrics import Interval, digits, shown
 from multigen_3d.embed import embed as embed_shape
 from multigen_3d.embed import pack
 from multigen_audio.embed import embed as embed_sound

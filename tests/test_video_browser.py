@@ -3,37 +3,17 @@
 Skipped where there is no Chromium.
 """
 
-import functools
-import json
-import queue
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from browser import opened, served
 
 from multigen_video.files import write
 
 FPS, SIZE = 8, (160, 96)
 COLORS = ((220, 20, 30), (20, 200, 40), (30, 40, 210), (240, 240, 240), (10, 10, 10), (128, 128, 128), (200, 50, 100))
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-)
+FLAGS = ("--autoplay-policy=no-user-gesture-required",)
 PAGE = """<!doctype html>
 <script type="module">
 const report = (answer) => fetch("/answer", {method: "POST", body: JSON.stringify(answer)});
@@ -87,59 +67,6 @@ report(answer);
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    return found
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, queue.Queue[Any]]]:
-    """The folder on a local port, and what its page posts."""
-    answers: queue.Queue[Any] = queue.Queue()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_POST(self) -> None:
-            answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-        def copyfile(self, source: Any, outputfile: Any) -> None:
-            try:
-                super().copyfile(source, outputfile)
-            except (BrokenPipeError, ConnectionResetError):  # the browser has enough
-                self.close_connection = True
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/index.html", answers
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def opened(chromium: str, url: str, *, profile: Path) -> Iterator[None]:
-    command = [chromium, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
-        try:
-            yield
-        finally:
-            browser.terminate()
-            try:
-                browser.wait(10)
-            except subprocess.TimeoutExpired:
-                browser.kill()
-
-
-@pytest.fixture(scope="module")
 def seen(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the page reports of a clip whose frames have one colour each, the k-th of `COLORS`."""
     site = tmp_path_factory.mktemp("site")
@@ -149,7 +76,7 @@ def seen(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     frames = colors[:, :, None, None].expand(-1, -1, SIZE[1], SIZE[0]).contiguous()
     for name in ("clip.mp4", "clip.webm", "clip.gif"):
         write(site / name, {"frames": frames, "fps": float(FPS)}, tags={"multigen": "x" * 9999, "title": "a clip"})
-    with served(site) as (url, answers), opened(chromium, url, profile=site / "profile"):
+    with served(site) as (url, answers), opened(chromium, url, profile=site / "profile", flags=FLAGS):
         found: dict[str, Any] = answers.get(timeout=120)
     assert "error" not in found, found["error"]
     return found

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import audio_small
@@ -22,7 +23,6 @@ from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
-from multigen_models.spread import spread
 from multigen_models.weights import start, write_folder
 
 ENDLESS = 1 << 40

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import points_small
@@ -17,8 +18,7 @@ from multigen_models.points_small import PointsSmall, to_state
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.shape_data import Shapes, load_shapes
-from multigen_models.shape_samples import AS_MADE, ShapeClouds, Views, in_turn
-from multigen_models.spread import spread
+from multigen_models.shape_samples import AS_MADE, SHEET_PROMPTS, ShapeClouds, Views, in_turn
 from multigen_models.transport import assign, rearranged
 from multigen_models.weights import start, write_folder
 
@@ -36,16 +36,7 @@ class PointsRecipe:
 
     modality: ClassVar[str] = "3d"
     settings: ClassVar[Mapping[str, Any]] = {"lr": 1e-3}
-    prompts: ClassVar[Sequence[str]] = (
-        "a red wooden chair",
-        "a blue car",
-        "a tall green tree",
-        "a small white house with a red roof",
-        "a grey sword",
-        "a yellow sofa",
-        "a brown horse",
-        "a purple table lamp",
-    )
+    prompts: ClassVar[Sequence[str]] = SHEET_PROMPTS
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self.parameterization: Parameterization = points_small.parameterization()
@@ -69,8 +60,7 @@ class PointsRecipe:
         return self._states(self._as_made(spread(self._shapes.validation, VALIDATION_SHAPES)), unconditional=0.0)
 
     def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
-        sides = {"train": self._shapes.training, "validation": self._shapes.validation}
-        chosen = spread(sides[split], most)
+        chosen = spread(self._shapes.split(split), most)
         clouds = ShapeClouds(self._shapes, self._as_made(chosen), count=POINTS)
         for place, index in enumerate(chosen):
             (points, colors), caption = clouds[place]

@@ -81,6 +81,10 @@ class Shapes:
     normals: NDArray[np.int8] = field(repr=False)
     point_colors: NDArray[np.uint8] = field(repr=False)
 
+    def split(self, name: str, /) -> tuple[int, ...]:
+        """Indices of the shapes of "train" or "validation"."""
+        return {"train": self.training, "validation": self.validation}[name]
+
 
 def load_shapes(data: Path, /, *, cache: Path, workers: int = 1) -> Shapes:
     """The shapes of a folder; prepared in `cache` at first by so many processes, read from there afterwards.

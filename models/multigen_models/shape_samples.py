@@ -23,6 +23,18 @@ from .shape_colors import color_names
 from .shape_data import Shape, Shapes, sampling_weights
 from .shape_prepare import GRID, WIDE
 
+SHEET_PROMPTS = (
+    "a red wooden chair",
+    "a blue car",
+    "a tall green tree",
+    "a small white house with a red roof",
+    "a grey sword",
+    "a yellow sofa",
+    "a brown horse",
+    "a purple table lamp",
+)
+"""What the models are asked for as they are trained."""
+
 _PLANTS = ("tree", "bush", "grass", "plant", "flower", "mushroom", "cactus")
 # Kinds with signs on them that are wrong in a mirror.
 _WRITTEN = frozenset({"number", "block"})

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
+from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models import voxels_small
@@ -20,8 +21,7 @@ from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.shape_data import Shapes, load_shapes
 from multigen_models.shape_prepare import GRID
-from multigen_models.shape_samples import AS_MADE, ShapeGrids, Views, in_turn
-from multigen_models.spread import spread
+from multigen_models.shape_samples import AS_MADE, SHEET_PROMPTS, ShapeGrids, Views, in_turn
 from multigen_models.voxels_small import VoxelsSmall
 from multigen_models.weights import start, write_folder
 
@@ -38,16 +38,7 @@ class VoxelsRecipe:
     modality: ClassVar[str] = "3d"
     # Neighbouring cells say nearly the same, so it takes much noise to hide a shape: a median sigma of 7.4, not 2.2.
     settings: ClassVar[Mapping[str, Any]] = {"t_mean": 2.0, "t_sd": 1.5}
-    prompts: ClassVar[Sequence[str]] = (
-        "a red wooden chair",
-        "a blue car",
-        "a tall green tree",
-        "a small white house with a red roof",
-        "a grey sword",
-        "a yellow sofa",
-        "a brown horse",
-        "a purple table lamp",
-    )
+    prompts: ClassVar[Sequence[str]] = SHEET_PROMPTS
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self.parameterization: Parameterization = voxels_small.parameterization()
@@ -74,8 +65,7 @@ class VoxelsRecipe:
 
     def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
         """Meshes as the codec rebuilds them: what a perfect model would make."""
-        sides = {"train": self._shapes.training, "validation": self._shapes.validation}
-        chosen = spread(sides[split], most)
+        chosen = spread(self._shapes.split(split), most)
         grids = self._as_made(chosen)
         for place, index in enumerate(chosen):
             (distance, color), caption = grids[place]

@@ -10,7 +10,7 @@ from multigen.comparison.findings import Agreement, Contrast
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.quality import named
 from multigen.comparison.study import Arm
-from multigen.comparison.tables import shown
+from multigen.metrics import shown
 
 ALPHA = 0.05
 

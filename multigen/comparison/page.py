@@ -16,8 +16,8 @@ from multigen.comparison.markup import data_uri, details, element, table, text
 from multigen.comparison.quality import Design, leaders, quality
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED
-from multigen.comparison.tables import digits
 from multigen.evaluation.protocol import told_of, versions
+from multigen.metrics import digits
 
 MOST_BYTES = 20_000_000
 """Of all samples on a page."""

@@ -11,9 +11,8 @@ from multigen.comparison.charts import Axis, Line, Point
 from multigen.comparison.findings import Findings
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.study import VARIED, Arm
-from multigen.comparison.tables import digits, shown
 from multigen.evaluation import Metric, Result
-from multigen.metrics import Interval
+from multigen.metrics import Interval, digits, shown
 from multigen.request import number
 
 COLORED = ("sampler", "guidance", "schedule", "model")

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from multigen import registry
@@ -118,20 +117,6 @@ def arms(study: Study, /) -> list[Arm]:
             study.guidance or ("",),
         )
     ]
-
-
-def read_study(path: Path, /) -> dict[str, Any]:
-    """The keys of a TOML file: those of the flags of ``multigen compare``. Raises UsageError."""
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
 
 
 def _repeated(values: Sequence[Any]) -> Any:

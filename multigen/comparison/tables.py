@@ -13,7 +13,7 @@ from multigen.comparison.oracle import OracleError
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
 from multigen.evaluation import PerSample, Result
-from multigen.metrics import Interval
+from multigen.metrics import Interval, shown
 
 Row = Mapping[str, Any]
 
@@ -235,17 +235,6 @@ def _agreement(agreements: Sequence[Agreement]) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], /) -> str:
     """In Markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
-
-
-def shown(interval: Interval | None, /) -> str:
-    """A value and its interval with the digits that mean something."""
-    if interval is None:
-        return ""
-    return f"{digits(interval.value)} [{digits(interval.low)}, {digits(interval.high)}]"
-
-
-def digits(value: float, /) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _written(arm: Arm) -> Row:

@@ -138,7 +138,7 @@ def read_samples(modality: Modality, folder: Path, /, *, most: int = 0) -> Itera
         raise UsageError(f"{folder} is no folder: give one with {modality.name} files")
     own = modality.collect(folder) if isinstance(modality, Collects) else None
     if own is not None:
-        yield from ((str(i), *row) for i, row in enumerate(_spread(list(own), most)))
+        yield from ((str(i), *row) for i, row in enumerate(spread(list(own), most)))
         return
     files = _listed(modality, folder)
     if not files:
@@ -146,7 +146,7 @@ def read_samples(modality: Modality, folder: Path, /, *, most: int = 0) -> Itera
             f"{folder} holds no {modality.name}: give a folder with {', '.join(modality.extensions)} files, "
             f"and a {METADATA} with the columns file_name and caption if their captions are known"
         )
-    for path, prompt, cluster in _spread(files, most):
+    for path, prompt, cluster in spread(files, most):
         yield path.name, _read(modality, path), prompt, cluster
 
 
@@ -191,6 +191,7 @@ def _read(modality: Modality, path: Path) -> Sample:
         raise UsageError(f"{path} cannot be read as {modality.name} ({error}): take it out of the folder") from None
 
 
-def _spread(rows: Sequence[Row], most: int) -> list[Row]:
+def spread(rows: Sequence[Row], most: int, /) -> list[Row]:
+    """At most `most` of the rows, evenly spread over them; all for 0."""
     count = min(most, len(rows)) if most else len(rows)
     return [rows[i * len(rows) // count] for i in range(count)]
