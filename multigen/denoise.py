@@ -13,6 +13,7 @@ sigma (Karras et al., arXiv 2206.00364, eq. 7):
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import torch
@@ -49,7 +50,9 @@ class Parameterization:
 
     def to_x0(self, prediction: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
         """The denoised x0 that a network output stands for; all (b, ...)."""
-        return torch.addcmul(along(self.skip, sigma, x) * x, along(self.out, sigma, x), prediction)
+        if isinstance(sigma, Tensor):
+            return torch.addcmul(along(self.skip, sigma, x) * x, along(self.out, sigma, x), prediction)
+        return torch.add(_at(self.skip, sigma) * x, prediction, alpha=_at(self.out, sigma))
 
     def from_x0(self, x0: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
         """The network output that stands for x0: the training target when x0 is the clean sample."""
@@ -60,6 +63,11 @@ def along(coefficient: Coefficient, sigma: Sigma, like: Tensor, /) -> Tensor:
     """coefficient(sigma), computed in float64 and shaped (b, 1, ...) to multiply `like`."""
     values = coefficient(torch.as_tensor(sigma, dtype=torch.float64, device="cpu").expand(like.shape[0]))
     return values.to(like.device, like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+@lru_cache(maxsize=1 << 14)  # every window, and both sides of a guidance, ask for the same few levels
+def _at(coefficient: Coefficient, sigma: float) -> float:
+    return float(coefficient(torch.tensor([sigma], dtype=torch.float64)))
 
 
 def _log_sigma(s: Tensor) -> Tensor:
@@ -153,7 +161,7 @@ def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
     k, b = len(bound), x.shape[0]
     cond = {key: torch.cat([d.cond[key].expand(b, *d.cond[key].shape[1:]) for d in bound]) for key in first.cond}
     joined = Bound(first.network, first.parameterization, cond, first.dtype, None)
-    levels = torch.as_tensor(sigma, dtype=torch.float64).expand(b).repeat(k)
+    levels = sigma.expand(b).repeat(k) if isinstance(sigma, Tensor) else sigma
     return list(_forward(joined, x.repeat(k, *[1] * (x.ndim - 1)), levels).chunk(k))
 
 
@@ -169,8 +177,8 @@ def _joinable(a: Bound, b: Denoiser) -> bool:
 def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
     p, b = bound.parameterization, x.shape[0]
     dtype = bound.dtype or x.dtype
-    inner = (along(p.into, sigma, x) * x).to(dtype)
-    noise = along(p.noise, sigma, x).flatten()  # in x's precision: 8 bits would blur the level
+    inner, noise = _entered(p, x, sigma)
+    inner = inner.to(dtype)
     cond = {key: value.expand(b, *value.shape[1:]) for key, value in bound.cond.items()}
     rows = bound.rows or b
     parts = [
@@ -179,6 +187,13 @@ def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
     ]
     joined = parts[0] if len(parts) == 1 else torch.cat(parts)
     return p.to_x0(joined.to(x.dtype), x, sigma)
+
+
+def _entered(p: Parameterization, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+    """What a network is given: x, scaled, and its noise level (b,), in x's precision: 8 bits would blur the level."""
+    if isinstance(sigma, Tensor):
+        return along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten()
+    return _at(p.into, sigma) * x, x.new_full(x.shape[:1], _at(p.noise, sigma))
 
 
 def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
@@ -230,20 +245,25 @@ def _joined(
     """The x0 of windows of `size` at `starts` (rising, modulo the length), cross-faded."""
     length, reach = x.shape[dim], max(x.shape[dim], starts[-1] + size)
     around = x if reach == length else x.index_select(dim, torch.arange(reach, device=x.device) % length)
-    ramp = torch.arange(1, size + 1, dtype=x.dtype, device=x.device)
-    weight = torch.minimum(ramp, ramp.flip(0)).clamp(max=overlap + 1)
-    weight = weight.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
+    shares = _shares(length, tuple(starts), size, overlap).to(x.device, x.dtype)
     total = torch.zeros_like(around)
-    norm = x.new_zeros(reach, *weight.shape[1:])
-    for start in starts:
+    for start, share in zip(starts, shares, strict=True):
         part = denoise(around.narrow(dim, start, size), sigma)
-        total.narrow(dim, start, size).addcmul_(part, weight)
-        norm[start : start + size] += weight
+        total.narrow(dim, start, size).addcmul_(part, share.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim)))
     for first in range(length, reach, length):  # what went over the end belongs to the start
         width = min(length, reach - first)
         total.narrow(dim, 0, width).add_(total.narrow(dim, first, width))
-        norm[:width] += norm[first : first + width]
-    return total.narrow(dim, 0, length) / norm[:length]
+    return total.narrow(dim, 0, length)
+
+
+@lru_cache(maxsize=64)
+def _shares(length: int, starts: tuple[int, ...], size: int, overlap: int) -> Tensor:
+    """The share of every window in the x0 of each of its cells, (windows, size): ramps over the overlaps."""
+    ramp = torch.arange(1, size + 1, dtype=torch.float64)
+    weight = torch.minimum(ramp, ramp.flip(0)).clamp(max=overlap + 1)
+    cells = (torch.tensor(starts)[:, None] + torch.arange(size)) % length
+    sums = torch.zeros(length, dtype=torch.float64).index_add_(0, cells.flatten(), weight.repeat(len(starts)))
+    return weight / sums[cells]
 
 
 def window_starts(length: int, size: int, overlap: int) -> list[int]:
