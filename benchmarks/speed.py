@@ -5,60 +5,30 @@ Every pair is timed in turn, A B A B, and the ratio is the median of the pairs' 
 
 import functools
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from timing import commands, main, pairs, row, seconds, training
 
 from multigen import samplers, schedules
 from multigen.noise import white
-from multigen.optim import optimizers
 from multigen.pipeline import Job, load, prepare
 from multigen.request import Request
 
 PROMPT = "rain on a tin roof"
 
 
-def seconds(work: Callable[[], object], /) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def pairs(ours: Callable[[], object], peer: Callable[[], object], /, *, runs: int = 5) -> tuple[float, float, float]:
-    """Median seconds of both and the median ratio ours / peer, after one warm-up of each."""
-    ours(), peer()
-    times = [(seconds(ours), seconds(peer)) for _ in range(runs)]
-    a, b = zip(*times, strict=True)
-    return statistics.median(a), statistics.median(b), statistics.median(x / y for x, y in times)
-
-
-def row(name: str, *cells: str) -> None:
-    print("| " + " | ".join([name, *cells]) + " |", flush=True)
-
-
 def cold() -> None:
     """Whole processes: the help, and a 5-second clip at the default steps."""
-
-    with tempfile.TemporaryDirectory() as folder:
-
-        def command(*words: str) -> Callable[[], object]:
-            run = [sys.executable, "-m", "multigen", *words]
-            return lambda: subprocess.run(run, check=True, capture_output=True, cwd=folder)
-
-        for name, words in {
+    commands(
+        {
             "multigen --help": ["--help"],
             "multigen audio --help": ["audio", "--help"],
             "a 5 s clip, cold process": ["audio", PROMPT, "-o", "x.wav"],
-        }.items():
-            work = command(*words)
-            work()
-            row(name, f"{statistics.median(seconds(work) for _ in range(5)):.2f} s", "", "")
+        }
+    )
 
 
 def overhead() -> None:
@@ -136,8 +106,8 @@ def loop() -> None:
     row("sampling loop, 2 s clip", f"{ours:.2f} s", f"diffusers DPMSolverMultistep {peer:.2f} s", f"{ratio:.3f}")
 
 
-def training() -> None:
-    """Samples a second of a bf16 training step with AdamW: our network and a UNet2DConditionModel of like FLOPs."""
+def learning() -> None:
+    """Our network and a UNet2DConditionModel of like FLOPs."""
     from diffusers import UNet2DConditionModel
 
     ours = load("audio-small", modality="audio").network.train().requires_grad_(True)
@@ -157,44 +127,13 @@ def training() -> None:
     x, folded = torch.randn(b, 1, 384, 256), torch.randn(b, 64, 48, 32).to(memory_format=torch.channels_last)
     text, mask, pooled = torch.randn(b, 64, 384), torch.ones(b, 64, dtype=torch.bool), torch.randn(b, 384)
     noise = torch.randn(b)
-
-    def run_ours() -> torch.Tensor:
-        return ours(x, noise, text=text, mask=mask, pooled=pooled)
-
-    def run_peer() -> torch.Tensor:
-        return peer(folded, noise, encoder_hidden_states=text).sample
-
-    def step(run: Callable[[], torch.Tensor], network: torch.nn.Module) -> Callable[[], None]:
-        (adam,) = optimizers(network, lambda _: False, lr=1e-4, muon_lr=0, weight_decay=0.01, beta2=0.95)
-
-        def work() -> None:
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = run().float().square().mean()
-            loss.backward()
-            adam.step()
-            adam.zero_grad()
-
-        return work
-
-    work = []
-    for run in (run_ours, run_peer):
-        with FlopCounterMode(display=False) as counter:
-            run()
-        work.append(counter.get_total_flops() / b / 1e9)
-    mine, theirs, ratio = pairs(step(run_ours, ours), step(run_peer, peer), runs=7)
-    per_flop = (b / mine * work[0]) / (b / theirs * work[1])
-    row(
-        "training, samples/s (GFLOP forward)",
-        f"{b / mine:.1f} ({work[0]:.2f})",
-        f"UNet2DConditionModel {b / theirs:.1f} ({work[1]:.2f})",
-        f"{1 / ratio:.2f}, per FLOP {per_flop:.2f}",
+    training(
+        "UNet2DConditionModel",
+        (ours, lambda: ours(x, noise, text=text, mask=mask, pooled=pooled)),
+        (peer, lambda: peer(folded, noise, encoder_hidden_states=text).sample),
+        batch=b,
     )
 
 
-MEASURED = {"cold": cold, "overhead": overhead, "loop": loop, "training": training}
-
 if __name__ == "__main__":
-    row("measured", "multigen", "peer", "ratio")
-    row("---", "---", "---", "---")
-    for name in sys.argv[1:] or MEASURED:
-        MEASURED[name]()
+    main({"cold": cold, "overhead": overhead, "loop": loop, "learning": learning})
