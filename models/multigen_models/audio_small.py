@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -45,7 +45,7 @@ class AudioSmall:
     dtype: torch.dtype
     name: str = "audio-small"
     modality: str = "audio"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, sampler="dpmpp_2m", schedule="karras", guidance="cfg:scale=7")
+    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=7", sigma_max=250.0)
     axes: ClassVar[Mapping[str, int]] = {"frequency": -2, "time": -1}
     loader: ClassVar[str] = "audio-small"
 
@@ -58,6 +58,9 @@ class AudioSmall:
         network = read_network(SpectrogramUNet, folder, dtype=dtype).to(device)
         scale = Scale.read(about, axes=2)
         return cls(network, Spectrogram(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
+
+    def with_network(self, network: Any, /, *, fingerprint: str) -> "AudioSmall":
+        return replace(self, network=network, fingerprint=fingerprint)
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         frames = self.extent(options)["time"]

@@ -1,7 +1,7 @@
 """The embedded model of point clouds: a set transformer on coloured points, any number of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -46,7 +46,7 @@ class PointsSmall:
     name: str = "points-small"
     modality: str = "3d"
     kind: str = "points"
-    defaults: ClassVar[Defaults] = Defaults(steps=32, guidance="cfg:scale=3")
+    defaults: ClassVar[Defaults] = Defaults(steps=32, guidance="cfg:scale=3", sigma_max=250.0)
     axes: ClassVar[Mapping[str, int]] = {}
     loader: ClassVar[str] = "points-small"
 
@@ -57,6 +57,9 @@ class PointsSmall:
 
         network = read_network(PointTransformer, folder, dtype=dtype).to(device)
         return cls(network, Scale.read(read_about(folder), axes=1), fingerprint(folder), device, network.dtype)
+
+    def with_network(self, network: Any, /, *, fingerprint: str) -> "PointsSmall":
+        return replace(self, network=network, fingerprint=fingerprint)
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         return (options.points, self.network.config.features)
@@ -78,12 +81,7 @@ class PointsSmall:
 
         Raises UsageError for a sample without extent.
         """
-        low, high = _bounds(sample)
-        points, colors = _cloud(sample, options.points)
-        if len(points) < options.points:
-            again = torch.arange(options.points) % len(points)
-            points, colors = points[again], colors[again]
-        return to_state(_in_cube(points, low, high), colors, self.scale)
+        return self.scale.apply(cube_points(sample, options.points))
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
         points, colors = self.scale.undo(x.float().cpu()).split(3, dim=1)
@@ -134,6 +132,20 @@ class PointsSmall:
         """Start from x0 (n, 6) with noise that suits it; strength: as of `multigen.edit.variation`."""
         vary = variation(x0, strength)
         return lambda plan: pair(vary(plan))
+
+
+def cube_points(sample: Sample, count: int, /) -> Tensor:
+    """Of a mesh or a cloud of any size and place, (count, 6): points in the cube [-1, 1] and their colours in [-1, 1].
+
+    Always the same, and some of them more than once where a cloud has fewer. Raises UsageError for a sample without
+    extent.
+    """
+    low, high = _bounds(sample)
+    points, colors = _cloud(sample, count)
+    if len(points) < count:
+        again = torch.arange(count) % len(points)
+        points, colors = points[again], colors[again]
+    return torch.cat([_in_cube(points, low, high), 2 * colors - 1], dim=1).float()
 
 
 def to_state(points: Tensor, colors: Tensor, scale: Scale, /) -> Tensor:

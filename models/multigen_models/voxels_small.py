@@ -1,7 +1,7 @@
 """The embedded model of meshes: a U-Net on signed distances at 64^3 and colours at 32^3."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -18,7 +18,7 @@ from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
 
-DETAIL = 0.1
+DETAIL = 0.01
 """Variance of standardised distances and colours around what the network predicts: the skip of
 `multigen.denoise.local`."""
 
@@ -42,7 +42,7 @@ class VoxelsSmall:
     name: str = "voxels-small"
     modality: str = "3d"
     kind: str = "mesh"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=3", sigma_max=160.0)
+    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=3", sigma_max=800.0)
     axes: ClassVar[Mapping[str, int]] = {"x": -3, "y": -2, "z": -1}
     loader: ClassVar[str] = "voxels-small"
 
@@ -55,6 +55,9 @@ class VoxelsSmall:
         network = read_network(VoxelUNet, folder, dtype=dtype).to(device)
         scale = Scale.read(about, axes=4)
         return cls(network, DistanceGrid(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
+
+    def with_network(self, network: Any, /, *, fingerprint: str) -> "VoxelsSmall":
+        return replace(self, network=network, fingerprint=fingerprint)
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         return (self.network.config.features, *[self.network.config.cells] * 3)
