@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from multigen import registry, verbs
 from multigen.errors import UsageError
-from multigen.options import Limits, flag, limits
+from multigen.loading import Loading
+from multigen.options import Limits, flag, limits, make
 from multigen.request import Request
 
 MOST_SEEDS = 10_000
@@ -112,6 +113,8 @@ def add_flags(
 ) -> None:
     """A flag for every field of an options dataclass; a flag that is not typed stays absent from the namespace.
 
+    That of a tuple of texts can be typed again and again.
+
     told: help texts in place of the fields' own.
     """
     types = typing.get_type_hints(kind)
@@ -128,6 +131,8 @@ def add_flags(
         value = _plain(types[field.name])
         if value is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif value == tuple[str, ...]:
+            options |= {"action": "append", "metavar": "TEXT"}
         else:
             options |= {"type": _reader(value), "metavar": _metavar(value, allowed)}
         parser.add_argument(flag(field.name), dest=field.name, **options)
@@ -201,12 +206,7 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
         told={name: told for name, told in editing.items() if told},
     )
     machine = parser.add_argument_group("machine and output")
-    machine.add_argument(
-        "--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)"
-    )
-    machine.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), help="network precision (default float32)"
-    )
+    add_flags(machine, Loading)
     machine.add_argument("--no-metadata", action="store_true", help="leave out of the file how it was made")
     machine.add_argument("--json", action="store_true", help="print what was made as JSON")
     machine.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -222,8 +222,7 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
         fields={key: value for key, value in typed.items() if key in fields},
         output=typed["output"],
         picture=Path(typed["picture"]) if typed.get("picture") else None,
-        device=typed["device"],
-        dtype=typed["dtype"],
+        loading=make(Loading, {key: value for key, value in typed.items() if key in verbs.LOADING}),
         metadata=not typed["no_metadata"],
         as_json=typed["json"],
         quiet=typed["quiet"],

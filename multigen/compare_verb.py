@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
     from multigen.comparison.run import Progress, Runner, Share
 
-    state = PartialState()
-    runner = Runner(study, folder, device=typed.get("device"))
+    # No process may wait for the others longer than its timeout, and a share of a study can take days.
+    state = PartialState(timeout=timedelta(days=30))
+    cache = Path(typed["cache"]) if "cache" in typed else None
+    runner = Runner(study, folder, device=typed.get("device"), cache=cache)
     if not typed.get("quiet") and state.is_main_process:
         print(f"{len(runner.arms)} arms of {study.items} samples in {folder}", file=sys.stderr)
     from tqdm import tqdm
@@ -66,6 +69,7 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
         "versions": versions(),
         "peak_memory_mib": peak_memory(),
         "extractors": {name: told_of_extractor(runner.extractor(name)) for name in runner.study.modalities},
+        "readers": {name: told_of_extractor(runner.reader(name)) for name in runner.study.modalities},
         "models": {arm.key: runner.request(arm).fingerprint for arm in runner.arms},
         "repeats": repeats,
     }
@@ -77,11 +81,11 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
     ):
         contents |= {f"{name}.csv": tables.to_csv(rows), f"{name}.parquet": tables.to_parquet(rows)}
     contents["report.md"] = tables.markdown(runner, findings).encode()
-    if with_oracle:
-        errors = oracle(runner)
+    errors = oracle(runner) if with_oracle else []
+    if errors:
         contents["oracle.csv"] = tables.to_csv(tables.oracle_rows(errors))
         contents["report.md"] += b"\n" + tables.oracle_markdown(errors).encode() + b"\n"
-    contents["report.html"] = page(runner, findings).encode()
+    contents["report.html"] = page(runner, findings, errors).encode()
     for name, content in contents.items():
         replace_file(folder / name, content)
     return [folder / name for name in contents]
@@ -96,12 +100,22 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument("--steps", default=told, metavar="LIST", help="such as 4,8,16,32")
     parser.add_argument("--schedules", default=told, metavar="LIST", help="such as karras,flow:shift=3")
     parser.add_argument("--guidance", default=told, metavar="LIST", help="such as 1,3,7 or cfg:scale=3,apg:scale=5")
+    parser.add_argument("--metrics", default=told, metavar="LIST", help="names (default: all that there are)")
     parser.add_argument("--seeds", default=told, metavar="LIST", help=f"one sample each (default {DEFAULT_SEEDS})")
     parser.add_argument(
         "--prompts", default=told, metavar="FILE", help="a prompt a line; MODALITY=FILE,... where they differ"
     )
     parser.add_argument("--against", default=told, metavar="LIST", help="MODALITY=FOLDER of real samples")
     parser.add_argument("--training", default=told, metavar="LIST", help="MODALITY=FOLDER of training samples")
+    parser.add_argument(
+        "--data", default=told, metavar="LIST", help="MODALITY=FOLDER, its model's dataset in place of both"
+    )
+    parser.add_argument(
+        "--cache",
+        default=told,
+        metavar="FOLDER",
+        help="where datasets are kept prepared, in folders of their modalities",
+    )
     parser.add_argument("--options", default=told, metavar="LIST", help="MODALITY.NAME=VALUE, such as audio.duration=2")
     parser.add_argument(
         "--oracle", action="store_true", default=told, help="also measure samplers on mixtures with exact scores"
@@ -113,7 +127,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     typed = vars(parser.parse_args(list(arguments)))
     if "file" in typed:
         written = read_toml(Path(typed["file"]))
-        known = {action.dest for action in parser._actions} - {"help", "file", "verbose"}
+        known = {action.dest for action in parser._actions} - {"help", "file", "verbose"} | {"named"}
         unknown = sorted(set(written) - known)
         if unknown:
             raise UsageError(registry.unknown(f"key in {typed['file']}", unknown[0], sorted(known)))
@@ -149,6 +163,9 @@ def _study(typed: Mapping[str, Any]) -> "Study":
         options=options,
         against=_by_modality(typed.get("against", {}), "--against", modalities),
         training=_by_modality(typed.get("training", {}), "--training", modalities),
+        data=_by_modality(typed.get("data", {}), "--data", modalities),
+        named=typed.get("named", {}),
+        metrics=tuple(_listed(typed.get("metrics", ""))),
         **{field: tuple(_specs(typed.get(flag, ""))) for flag, field in LISTS.items()},
     )
 

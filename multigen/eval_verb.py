@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,10 @@ from multigen.modality import Modality
 from multigen.request import Request
 
 if TYPE_CHECKING:
-    from multigen.evaluation import Collection, Extractor, Metric, Recorder, Result
+    from torch import Tensor
+
+    from multigen.evaluation import Collection, Extractor, Metric, Reads, Recorder, Result
+    from multigen.pipeline import Job
 
 EDITS = ("init", "strength", "mask", "box", "extend", "complete", "resample")
 SAMPLES = 64
@@ -25,31 +29,26 @@ MOST_REAL = 1000
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Make or read samples, measure them, and print the results."""
     typed = _parse(parser, arguments)
-    modality: Modality = registry.modalities[typed["modality"]]()
+    asked = _Asked(typed, registry.modalities[typed["modality"]]())
     from multigen.atomic import replace_file
-    from multigen.evaluation import Evidence, Recorder, measure, read_collection
+    from multigen.evaluation import Evidence, Recorder, measure
     from multigen.evaluation.protocol import peak_memory, told_of, told_of_extractor, versions
 
-    extractor, metrics = _extractor(modality, typed), _metrics(modality, typed["metrics"])
-    recorder = Recorder(modality, metrics, [extractor] if extractor else [])
-    real, training = (
-        _dataset(typed, modality, recorder)
-        if typed["data"]
-        else tuple(
-            read_collection(recorder, Path(typed[key]), most=typed["most"]) if typed[key] else None
-            for key in ("against", "training")
-        )
-    )
-    made, how = _made(typed, modality, recorder, real)
-    evidence = Evidence(made, real, training)
-    results = measure(evidence, metrics, extractor, repeats=typed["repeats"])
+    metrics, extractor, reader = asked.metrics, asked.extractor, asked.reader
+    used = {e.name: e for e in (extractor, reader) if e is not None}
+    recorder = Recorder(asked.modality, metrics, list(used.values()))
+    real, training = _real(asked, recorder)
+    made, how = _made(asked, recorder, real)
+    evidence = Evidence(made, real, training, _items(asked))
+    results = measure(evidence, metrics, extractor, reader=reader, repeats=typed["repeats"])
     report = {
-        "modality": modality.name,
+        "modality": asked.modality.name,
         "results": [dataclasses.asdict(result) for result in results],
         "made": told_of(made) | how,
         "real": told_of(real) | {"folder": typed["data"] or typed["against"]} if real else None,
         "training": told_of(training) | {"folder": typed["data"] or typed["training"]} if training else None,
         "extractor": told_of_extractor(extractor),
+        "reader": told_of_extractor(reader),
         "intervals": {"level": 0.95, "repeats": typed["repeats"]},
         "peak_memory_mib": peak_memory(),
         "versions": versions(),
@@ -61,6 +60,78 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         replace_file(folder / "report.json", text.encode())
     print(text if typed["json"] else _table(results, made, real))
     return 0
+
+
+@dataclasses.dataclass(eq=False)
+class _Asked:
+    """What was typed, and what it names; nothing is loaded before it is needed, or twice."""
+
+    typed: Mapping[str, Any]
+    modality: Modality
+
+    @cached_property
+    def model_name(self) -> str:
+        return self.typed["fields"].get("model") or self.modality.default_model
+
+    @cached_property
+    def job(self) -> "Job":
+        """Of some prompt, for others to follow (`Job.again`)."""
+        from multigen.pipeline import prepare
+
+        return prepare(self.request("anything"), device=self.typed["device"])
+
+    def request(self, prompt: str, /) -> Request:
+        return Request(
+            modality=self.modality.name, prompt=prompt, options=self.typed["options"], **self.typed["fields"]
+        )
+
+    @cached_property
+    def recipe(self) -> Any:
+        """That of the model, on the dataset."""
+        from multigen.evaluation.datasets import recipe_of
+
+        output = self.typed["output"]
+        cache = self.typed["cache"] or (f"{output}/cache" if output else "runs/eval/cache")
+        return recipe_of(self.model_name, Path(self.typed["data"]), Path(cache))
+
+    @cached_property
+    def metrics(self) -> "list[Metric]":
+        from multigen.evaluation.contract import Measured
+        from multigen.evaluation.general import GENERAL
+        from multigen.evaluation.held_out import HELD_OUT
+
+        own = self.modality.metrics() if isinstance(self.modality, Measured) else ()
+        known = {metric.name: metric for metric in (*GENERAL, *own, *HELD_OUT)}
+        names = self.typed["metrics"]
+        if names is None:
+            return list(known.values())
+        wanted = [name.strip() for name in names.split(",")]
+        for name in wanted:
+            if name not in known:
+                raise UsageError(registry.unknown("metric", name, list(known)))
+        return [known[name] for name in wanted]
+
+    @cached_property
+    def extractor(self) -> "Extractor | None":
+        """Whose features sets are compared by."""
+        from multigen.evaluation import extractors
+        from multigen.evaluation.states import StateFeatures
+
+        known = extractors.own(self.modality)
+        name = self.typed["extractor"]
+        if name is not None:
+            return extractors.find(name, self.modality, known)
+        return known[0] if known else StateFeatures(self.job.pipeline.model, self.job.options)
+
+    @cached_property
+    def reader(self) -> "Reads | None":
+        """What samples and prompts are compared by, if anything asks for it."""
+        from multigen.evaluation import PerPrompt, extractors
+
+        if not any(isinstance(metric, PerPrompt) for metric in self.metrics):
+            return None
+        named = [self.extractor] if self.extractor else []
+        return extractors.reader(self.modality, [*named, *extractors.own(self.modality)])
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
@@ -76,7 +147,11 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     )
     parser.add_argument("--cache", metavar="FOLDER", help="where multigen train keeps it prepared (default: -o/cache)")
     parser.add_argument("--metrics", metavar="LIST", help="names joined by commas (default: all that can be computed)")
-    parser.add_argument("--extractor", metavar="NAME", help="whose features are compared (default: the modality's own)")
+    parser.add_argument(
+        "--extractor",
+        metavar="NAME",
+        help="whose features are compared: a name, a folder, or a hub id (default: the modality's own)",
+    )
     parser.add_argument("--prompts", metavar="FILE", help="a prompt a line (default: the captions of --against)")
     parser.add_argument("-n", type=int, default=SAMPLES, metavar="N", help=f"samples to make (default {SAMPLES})")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first sample (default 0)")
@@ -86,7 +161,9 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument(
         "--repeats", type=int, default=1000, metavar="N", help="resamplings for each interval (default 1000)"
     )
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="where the report and the samples are kept")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", help="where the report and the samples are kept; goes on where it was left"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where to compute")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -109,105 +186,64 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     return typed
 
 
-def _dataset(
-    typed: Mapping[str, Any], modality: Modality, recorder: "Recorder"
-) -> "tuple[Collection | None, Collection | None]":
-    """The held-out samples of a recipe's dataset, and those for training."""
-    from multigen.evaluation import Collection
-    from multigen.training import Real
+def _real(asked: _Asked, recorder: "Recorder") -> "tuple[Collection | None, Collection | None]":
+    """Real samples that the model has not seen, and those that it was trained on."""
+    from multigen.evaluation import read_collection
+    from multigen.evaluation.datasets import parts
 
-    if typed["against"] or typed["training"]:
-        raise UsageError("--data has both parts: leave out --against and --training")
-    name = typed["fields"].get("model") or modality.default_model
-    if name not in registry.recipes:
-        raise UsageError(f"--data needs the recipe of a model: {name!r} has none, so give --against and --training")
-    cache = typed["cache"] or (f"{typed['output']}/cache" if typed["output"] else "runs/eval/cache")
-    recipe = registry.recipes[name](Path(typed["data"]), Path(cache), seed=0, warm_start=None)
-    if not isinstance(recipe, Real):
-        raise UsageError(f"the recipe {name!r} does not show its samples: give --against and --training")
-    real, training = (
-        Collection.of(
-            recorder(sample, name=title, prompt=caption, cluster=source)
-            for title, sample, caption, source in recipe.real(split, most=typed["most"])
-        )
-        for split in ("validation", "train")
-    )
+    typed = asked.typed
+    if typed["data"]:
+        if typed["against"] or typed["training"]:
+            raise UsageError("--data has both parts: leave out --against and --training")
+        return parts(asked.recipe, recorder, asked.model_name, most=typed["most"])
+    folders = [typed[key] for key in ("against", "training")]
+    real, training = (read_collection(recorder, Path(f), most=typed["most"]) if f else None for f in folders)
     return real, training
 
 
-def _extractor(modality: Modality, typed: Mapping[str, Any]) -> "Extractor | None":
-    from multigen.evaluation.contract import Measured
+def _items(asked: _Asked) -> "Mapping[str, Tensor] | None":
+    """What the model makes of its held-out items; None where it is not the model that is measured."""
+    from multigen.evaluation import PerItem
+    from multigen.evaluation.held_out import Held, item_values
 
-    if isinstance(modality, Measured):
-        known = {extractor.name: extractor for extractor in modality.extractors()}
-    else:
-        from multigen.evaluation.states import StateFeatures
-        from multigen.options import make
-        from multigen.pipeline import load
-
-        model = load(typed["fields"].get("model") or modality.default_model, modality=modality.name)
-        states = StateFeatures(model, make(modality.Options, typed["options"]))
-        known = {states.name: states}
-    name = typed["extractor"]
-    if name is None:
-        return next(iter(known.values()), None)
-    if name not in known:
-        raise UsageError(registry.unknown("extractor", name, list(known)))
-    return known[name]
+    metrics = [metric for metric in asked.metrics if isinstance(metric, PerItem)]
+    elsewhere = asked.typed["made"] and not asked.typed["fields"].get("model")
+    if not metrics or not asked.typed["data"] or elsewhere or not isinstance(asked.recipe, Held):
+        return None
+    return item_values(asked.recipe, asked.job.pipeline.model, asked.job.options, metrics, most=asked.typed["most"])
 
 
-def _metrics(modality: Modality, names: str | None) -> "list[Metric]":
-    from multigen.evaluation.contract import Measured
-    from multigen.evaluation.general import GENERAL
-
-    own = modality.metrics() if isinstance(modality, Measured) else ()
-    known = {metric.name: metric for metric in (*GENERAL, *own)}
-    if names is None:
-        return list(known.values())
-    wanted = [name.strip() for name in names.split(",")]
-    for name in wanted:
-        if name not in known:
-            raise UsageError(registry.unknown("metric", name, list(known)))
-    return [known[name] for name in wanted]
-
-
-def _made(
-    typed: Mapping[str, Any], modality: Modality, recorder: "Recorder", real: "Collection | None"
-) -> "tuple[Collection, dict[str, Any]]":
+def _made(asked: _Asked, recorder: "Recorder", real: "Collection | None") -> "tuple[Collection, dict[str, Any]]":
     """The samples to measure, and how they were made."""
     from multigen.evaluation import Collection, read_collection
     from multigen.evaluation.protocol import told_of_making
 
+    typed = asked.typed
     if typed["made"]:
         return read_collection(recorder, Path(typed["made"]), most=typed["most"]), {"folder": typed["made"]}
-    from multigen.evaluation.making import record
-    from multigen.pipeline import prepare
-
-    prompts = _prompts(typed["prompts"], real)
-    requests = [
-        Request(modality=modality.name, prompt=prompt, options=typed["options"], **typed["fields"])
-        for prompt in prompts
-    ]
-    for request in requests:
-        request.validate()
-    first = prepare(requests[0], device=typed["device"])
-    folder = Path(typed["output"]) / "samples" if typed["output"] else None
-    seeds = range(typed["seed"], typed["seed"] + typed["n"])
-    records = []
     from tqdm import tqdm
 
-    for i, seed in enumerate(tqdm(seeds, "samples", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)):
-        job = first.again(requests[i % len(requests)])
-        sample, found = record(job, recorder, seed, name=f"{i:05d}")
-        records.append(found)
-        if folder is not None:
-            from multigen.provenance import tags
+    from multigen.evaluation.making import Kept, records
 
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{i:05d}{modality.extensions[0]}"
-            modality.write(sample, path, tags=tags(job.request, seed, sample))
-    made = Collection.of(records)
-    return made, told_of_making(made, first.request, seeds)
+    requests = [asked.request(prompt) for prompt in _prompts(typed["prompts"], real)]
+    for request in requests:
+        request.validate()
+    kept = None
+    if typed["output"]:
+        told = {
+            "request": dataclasses.asdict(asked.job.request) | {"prompt": ""},
+            "prompts": [request.prompt for request in requests],
+            "seed": typed["seed"],
+            "metrics": [f"{metric.name} {metric.version}" for metric in recorder.metrics],
+            "extractors": [f"{extractor.name} {extractor.fingerprint}" for extractor in recorder.extractors],
+        }
+        kept = Kept(Path(typed["output"]), asked.modality, told)
+    seeds = range(typed["seed"], typed["seed"] + typed["n"])
+    jobs = [asked.job.again(request) for request in requests]
+    found = records(jobs, recorder, seeds, kept)
+    bar = tqdm(found, "samples", len(seeds), file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    made = Collection.of(bar)
+    return made, told_of_making(made, asked.job.request, seeds)
 
 
 def _prompts(file: str | None, real: "Collection | None") -> Sequence[str]:
@@ -223,9 +259,9 @@ def _prompts(file: str | None, real: "Collection | None") -> Sequence[str]:
 
 def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | None") -> str:
     """For people: one line a metric."""
-    from multigen.metrics import shown
+    from multigen.metrics import digits, shown
 
-    rows = [("metric", "value [95 %]", "real against real [95 %]", "better", "n")]
+    rows = [("metric", "value [95 %]", "real samples [95 %]", "chance", "better", "n")]
     notes = []
     for r in results:
         if r.interval is None:
@@ -234,7 +270,9 @@ def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | 
         best = f"near {r.best:g}" if r.best is not None else ""
         better = best or {True: "higher", False: "lower", None: ""}[r.higher_is_better]
         n = f"{r.n}" + (f" against {r.reference}" if r.reference else "")
-        rows.append((f"{r.metric}{f' ({r.unit})' if r.unit else ''}", shown(r.interval), shown(r.floor), better, n))
+        chance = "" if r.chance is None else digits(r.chance)
+        name = f"{r.metric}{f' ({r.unit})' if r.unit else ''}"
+        rows.append((name, shown(r.interval), shown(r.floor), chance, better, n))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for told, found in (("made", made), ("real", real)):

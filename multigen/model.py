@@ -1,6 +1,6 @@
 """A model: everything that is trained (network, parameterization, codec, text encoder), behind one small contract."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from multigen.denoise import Cond, Denoiser
 from multigen.modality import Region, Sample
+from multigen.request import Request
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,64 @@ class Kind(Protocol):
     """A model of a modality that knows several kinds of samples, such as meshes and points."""
 
     kind: str
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A model with levels of its own: the schedule "own"."""
+
+    def schedule(self, steps: int, options: Any, /) -> Sequence[float]:
+        """steps + 1 falling levels, the last one 0; it may take fewer."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A model whose x0 lies in [-bound, bound]: what it predicts is cut to that after guidance."""
+
+    bound: float
+
+
+@runtime_checkable
+class Suggests(Protocol):
+    """A model that was trained for some of its modality's options: they are taken where nothing else is typed."""
+
+    suggested: Mapping[str, Any]
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """A model that cannot be taken apart: it runs as it is, and samplers, guidance and edits do not reach it."""
+
+    name: str
+    modality: str
+    defaults: Defaults
+    """Its `steps`, and its `guidance` as a scale."""
+    fingerprint: str
+    takes: Collection[str]
+    """The fields of `Request` and the modality's options that reach it."""
+
+    def make(self, request: Request, options: Any, given: Sample | None, seed: int, /) -> Sample:
+        """A sample; `given` is what `Request.init` names."""
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A model whose network can be exchanged for a changed one: with LoRAs added, quantized or compiled."""
+
+    fingerprint: str
+    network: Any
+    """A `torch.nn.Module` that nobody changes in place."""
+
+    def with_network(self, network: Any, /, *, fingerprint: str) -> Model:
+        """The same model with another network in its place, whose weights the fingerprint names."""
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A model whose LoRAs also come with other names for its layers than the network's own."""
+
+    def translate(self, tensors: Mapping[str, Tensor], /) -> Mapping[str, Tensor]:
+        """The tensors of a LoRA by the names of the network's layers. Raises where their names are not known either."""
 
 
 class Loader(Protocol):

@@ -45,7 +45,7 @@ class Denoising:
     def loss(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Tensor:
         """`velocity_loss` at levels whose logit t is normal."""
         sigma = noise_levels(white(seeds, (), stream=1), mean=self._mean, sd=self._sd)
-        x0, unit = self._noise(x0, seeds)
+        x0, unit = noised(self._recipe, x0, seeds)
         x = x0 + along(lambda s: s, sigma, x0) * unit
         return velocity_loss(self._predict(network, x, sigma, cond), x0, x, sigma, self._parameterization)
 
@@ -54,7 +54,7 @@ class Denoising:
 
         A seed always gives the same noise, so two evaluations differ by the network alone.
         """
-        x0, unit = self._noise(x0, seeds)
+        x0, unit = noised(self._recipe, x0, seeds)
         errors = {}
         for t in LEVELS:
             sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
@@ -63,19 +63,18 @@ class Denoising:
             errors[str(t)] = (d - x0).square().flatten(1).mean(1)
         return {**errors, "mean": torch.stack(list(errors.values())).mean(0)}
 
-    def _noise(self, x0: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Samples and the unit noise that goes with them."""
-        unit = white(seeds, x0.shape[1:]).to(x0.device)
-        if isinstance(self._recipe, Correlates):
-            unit = self._recipe.correlate(unit)
-        if isinstance(self._recipe, Couples):
-            x0 = self._recipe.couple(x0, unit)
-        return x0, unit
-
     def _predict(self, network: nn.Module, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         p = self._parameterization
         prediction: Tensor = network(along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten(), **cond)
         return prediction.float()
+
+
+def noised(recipe: object, x0: Tensor, seeds: Sequence[int], /) -> tuple[Tensor, Tensor]:
+    """Samples (b, ...) and the unit noise that goes with them, as a recipe trains on them; one seed for each."""
+    unit = white(seeds, x0.shape[1:]).to(x0.device)
+    if isinstance(recipe, Correlates):
+        unit = recipe.correlate(unit)
+    return (recipe.couple(x0, unit) if isinstance(recipe, Couples) else x0), unit
 
 
 def velocity_loss(

@@ -8,9 +8,9 @@ pipeline and its edits.
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,17 +21,23 @@ from multigen.edit import Edit, Plan, variation
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, compose, on_grid, within
 from multigen.inputs import edits, model_name, read_input
-from multigen.modality import Finishes, Modality, Refines, Sample
-from multigen.model import Model
+from multigen.loaders import load as load
+from multigen.loaders import load_any, placed
+from multigen.loading import AUTOMATIC, Loading, tuned
+from multigen.lora import read_loras, with_loras
+from multigen.modality import Finishes, Modality, Refines, Region, Sample
+from multigen.model import Bounded, Model, Scheduled, Suggests, Whole
 from multigen.noise import Brownian, Correlates, Noise, white
 from multigen.options import make
 from multigen.request import Request, components, number, span
 from multigen.samplers import Sampler, Step
 from multigen.schedules import Schedule
+from multigen.whole import WholeJob, whole_job
 
 REFINED = 0.35
 """How much of the guess is made anew in a second pass, as ``--strength``."""
-PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+OWN = "own"
+"""The schedule of a model with levels of its own (`multigen.model.Scheduled`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Pipeline:
         denoise = on_grid(self.guidance, sigmas)(
             self._wanted(prompt, options), self._unwanted(prompt, negative_prompt, options)
         )
+        if isinstance(self.model, Bounded) and math.isfinite(self.model.bound):
+            denoise = _clamped(denoise, self.model.bound)
         unit, noise = _noise(self.model, seeds, shape)
         plain = Plan(
             denoise=denoise,
@@ -136,6 +144,10 @@ def _noise(model: Model, seeds: Sequence[int], shape: Sequence[int]) -> tuple[to
     return correlate(unit), lambda sigma, sigma_next: correlate(path(sigma, sigma_next))
 
 
+def _clamped(denoise: Denoiser, bound: float) -> Denoiser:
+    return lambda x, sigma, /: denoise(x, sigma).clamp(-bound, bound)
+
+
 def _bound(model: Model, prompt: str, options: Any) -> Denoiser:
     return model.denoiser(model.condition([prompt]), options)
 
@@ -156,6 +168,10 @@ class Job:
     """The options of a second pass (`multigen.modality.Refines`), if there is one; `options` are then the first's."""
     base: Sample | None = None
     """What stands for the result of the first pass, where that makes nothing."""
+
+    @property
+    def model(self) -> Model:
+        return self.pipeline.model
 
     def again(self, request: Request, /) -> "Job":
         """The same job with another prompt; nothing is loaded again. Raises UsageError for a prompt that is refused."""
@@ -202,89 +218,114 @@ class Job:
         return modality.join(pipe.decode(plan.result(), self.fine)[0], sample, self.fine)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request, read as far as it can be without a model."""
+
+    request: Request
+    modality: Modality
+    options: Any
+    given: Sample | None
+    region: Region
+
+
+def read_request(request: Request, /) -> Asked:
+    """Raises UsageError for what cannot be asked of any model, and for an input that cannot be read."""
+    modality: Modality = registry.modalities[request.modality]()
+    request.validate()
+    given, region, options = read_input(request, modality, make(modality.Options, request.options))
+    return Asked(request, modality, options, given, region)
+
+
 def prepare(
-    request: Request, /, *, device: str | None = None, dtype: str | None = None, model: Model | None = None
+    request: Request,
+    /,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    loading: Loading = AUTOMATIC,
+    model: Model | None = None,
 ) -> Job:
     """Check a request, load what it names, and fill in the model's own defaults for what it leaves open.
 
-    model: the one that is named, where it is loaded already.
+    device, dtype: in place of those of `loading`. model: the one that is named, where it is loaded already.
 
     Raises UsageError with one sentence for anything that cannot be done.
     """
-    modality: Modality = registry.modalities[request.modality]()
-    request.validate()
-    options: Any = make(modality.Options, request.options)
-    given, region, options = read_input(request, modality, options)
-    name = model_name(request, modality)
-    model = model or load(name, modality=request.modality, device=device, dtype=dtype)
-    guide = (
-        load(request.guide_model, modality=request.modality, device=device, dtype=dtype)
-        if request.guide_model
-        else None
-    )
+    asked, loading = read_request(request), placed(loading, device, dtype)
+    name = model_name(request, asked.modality)
+    loras = read_loras(request.lora)
+    bare = _bare(loading, loras)
+    model = model or load(name, modality=request.modality, revision=request.revision, loading=bare)
+    return _job(asked, _with_loras(model, loras, loading), loading)
+
+
+def ready(request: Request, /, *, loading: Loading = AUTOMATIC) -> Job | WholeJob:
+    """`prepare`, also for a model that runs only as a whole."""
+    asked = read_request(request)
+    name = model_name(request, asked.modality)
+    loras = read_loras(request.lora)
+    bare = _bare(loading, loras)
+    model = load_any(name, modality=request.modality, revision=request.revision, loading=bare)
+    if not isinstance(model, Whole):
+        return _job(asked, _with_loras(model, loras, loading), loading)
+    asked = fitted(asked, model)
+    named = dataclasses.replace(asked.request, model=name)
+    return whole_job(named, request, asked.modality, model, asked.options, asked.given)
+
+
+def _bare(loading: Loading, loras: Sequence[Any]) -> Loading:
+    """LoRAs change the weights themselves: before they are brought to 8 bits, and before the network is compiled."""
+    return dataclasses.replace(loading, quantize="", compile=False) if loras else loading
+
+
+def _with_loras(model: Model, loras: Sequence[Any], loading: Loading) -> Model:
+    return tuned(with_loras(model, loras), loading) if loras else model
+
+
+def _job(asked: Asked, model: Model, loading: Loading) -> Job:
+    asked = fitted(asked, model)
+    request, modality, options = asked.request, asked.modality, asked.options
+    guide = load(request.guide_model, modality=request.modality, loading=loading) if request.guide_model else None
     d = model.defaults
     filled = dataclasses.replace(
         request,
-        model=name,
+        model=model_name(request, modality),
         steps=request.steps or d.steps,
         sampler=request.sampler or d.sampler,
         schedule=request.schedule or d.schedule,
         guidance=_guidance_spec(request.guidance, d.guidance),
         fingerprint=model.fingerprint,
     )
+    fine, options = _passes(modality, options)
     pipeline = Pipeline(
         modality=modality,
         model=model,
         sampler=_sampler(filled.sampler),
-        schedule=_schedule(filled.schedule, model),
+        schedule=_schedule(filled.schedule, model, options),
         guidance=_guidance(filled),
         steps=filled.steps or d.steps,
         guide=guide,
     )
-    fine, options = _passes(modality, options)
-    changes, restore = edits(filled, modality, model, options, given, region)
+    given = asked.given
+    changes, restore = edits(filled, modality, model, options, given, asked.region)
     base = modality.finish(given, options) if given and not changes and isinstance(modality, Finishes) else None
     return Job(filled, pipeline, options, changes, restore, fine, base)
+
+
+def fitted(asked: Asked, model: Model | Whole, /) -> Asked:
+    """With the options that the model was trained for, where others are not typed."""
+    typed = asked.request.options
+    added = {k: v for k, v in model.suggested.items() if k not in typed} if isinstance(model, Suggests) else {}
+    if not added:
+        return asked
+    return read_request(dataclasses.replace(asked.request, options={**typed, **added}))
 
 
 def _passes(modality: Modality, options: Any) -> tuple[Any | None, Any]:
     """The options of the second pass, None where there is none, and of the first."""
     coarse = modality.coarse(options) if isinstance(modality, Refines) else None
     return (None, options) if coarse is None else (options, coarse)
-
-
-def load(name: str, /, *, modality: str | None = None, device: str | None = None, dtype: str | None = None) -> Model:
-    """A model by its name in the zoo or by the folder that ``multigen train`` wrote.
-
-    device: "cuda", "mps" or "cpu"; None is the best there is. Raises UsageError where there is no such model, or where
-    it is another modality's.
-    """
-    path = Path(name)
-    if path.suffix in PICKLES:
-        raise UsageError(
-            f"{name} is a pickle, which can run any code when it is opened: give a folder with .safetensors weights"
-        )
-    device = device or best_device()
-    where: dict[str, Any] = {"device": device, "dtype": dtype or "float32"}
-    if name in registry.models:
-        model: Model = registry.models[name](**where)
-    elif path.is_dir():
-        from multigen.provenance import read_loader
-
-        model = registry.models[read_loader(path)](path, **where)
-    else:
-        known = registry.unknown("model", name, registry.models.names())
-        raise UsageError(f"{known}, or give a folder that multigen train wrote")
-    if modality is not None and model.modality != modality:
-        raise UsageError(f"the model {name!r} makes {model.modality}, not {modality}: type multigen {model.modality}")
-    return model
-
-
-def best_device() -> str:
-    """ "cuda", "mps" or "cpu", whichever is there first."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def generate(
@@ -299,6 +340,7 @@ def generate(
     generator: torch.Generator | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    loading: Loading = AUTOMATIC,
     **fields: Any,
 ) -> list[Sample]:
     """Samples from a prompt, one per seed (default 0): ``generate("audio", "rain on a tin roof", duration=5)``.
@@ -323,7 +365,7 @@ def generate(
         options={k: v for k, v in fields.items() if k not in known},
         **{k: v for k, v in fields.items() if k in known},
     )
-    job = prepare(request, device=device, dtype=dtype)
+    job = ready(request, loading=placed(loading, device, dtype))
     return [job.run(s) for s in seeds]
 
 
@@ -342,8 +384,10 @@ def _sampler(spec: str) -> Sampler:
     return functools.partial(function, **options) if options else function
 
 
-def _schedule(spec: str, model: Model) -> Schedule:
+def _schedule(spec: str, model: Model, options: Any) -> Schedule:
     """A schedule over the model's own range of levels, unless the spec says another."""
+    if spec == OWN and isinstance(model, Scheduled):
+        return functools.partial(_own, model, options)
     function, options = registry.schedules.configured(spec)
     ends = {"sigma_min": model.defaults.sigma_min, "sigma_max": model.defaults.sigma_max}
     accepted = inspect.signature(function).parameters
@@ -352,6 +396,10 @@ def _schedule(spec: str, model: Model) -> Schedule:
     except ValueError as error:
         raise UsageError(f"--schedule {spec}: {error}") from None
     return schedule
+
+
+def _own(model: Scheduled, options: Any, steps: int) -> Sequence[float]:
+    return model.schedule(steps, options)
 
 
 def _guidance(request: Request) -> AnyGuidance:

@@ -1,8 +1,8 @@
 """Names to plugins, through entry points; listing names imports nothing.
 
 Groups: ``multigen.modalities``, ``multigen.models``, ``multigen.samplers``, ``multigen.schedules``,
-``multigen.guidance``, ``multigen.recipes`` and ``multigen.metrics``. A distribution joins by naming an object in one of
-them.
+``multigen.guidance``, ``multigen.recipes``, ``multigen.metrics``, ``multigen.extractors`` and ``multigen.sources``. A
+distribution joins by naming an object in one of them.
 """
 
 import difflib
@@ -29,6 +29,10 @@ class Registry:
 
     def __contains__(self, name: str) -> bool:
         return name in _by_name(self.group)
+
+    def module(self, name: str, /) -> str:
+        """Where a registered name comes from, such as "multigen_models.audio_small"; nothing is imported."""
+        return _by_name(self.group)[name][0].module
 
     def __getitem__(self, name: str) -> Any:
         """The object registered as `name`.
@@ -89,6 +93,8 @@ schedules = Registry("multigen.schedules", "schedule")
 guidances = Registry("multigen.guidance", "guidance")
 recipes = Registry("multigen.recipes", "recipe")
 metrics = Registry("multigen.metrics", "metric")
+extractors = Registry("multigen.extractors", "extractor")
+sources = Registry("multigen.sources", "source of models")
 
 
 def unknown(noun: str, name: str, names: list[str], /) -> str:

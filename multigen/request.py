@@ -23,8 +23,11 @@ class Request:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     negative_prompt: str = option("", "what to steer away from")
     model: str = option(
-        "", "a model's name (multigen list models) or a folder that multigen train wrote", unset="the modality's own"
+        "",
+        "a model's name or hub id (multigen list models), or a folder that multigen train or diffusers wrote",
+        unset="the modality's own",
     )
+    revision: str = option("", "the branch, tag or commit of a model with a hub id", unset="its main branch")
     steps: int | None = option(None, "steps of the sampler", low=1, high=1000, unset=MODELS_OWN)
     sampler: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list samplers)", unset=MODELS_OWN)
     schedule: str = option("", "NAME or NAME:KEY=VALUE,... (multigen list schedules)", unset=MODELS_OWN)
@@ -33,6 +36,9 @@ class Request:
     )
     guidance_interval: str = option("", "LOW:HIGH, the noise levels sigma between which guidance is on")
     guide_model: str = option("", "a weaker model to steer away from (autoguidance)")
+    lora: tuple[str, ...] = option(
+        (), "PATH or PATH:SCALE of a LoRA that is added to the model; several add up (scale 1 unless it is given)"
+    )
     init: str = option("", "a file to start from, with --strength, --mask or --extend")
     strength: float | None = option(None, "how much of --init is made anew", low=0, high=1)
     mask: str = option("", "the part of --init to make anew; the rest is kept")
@@ -43,6 +49,10 @@ class Request:
         1, "times that each stretch of an edit is resampled, so that its parts agree", low=1, high=20
     )
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        lora = (self.lora,) if isinstance(self.lora, str) else tuple(self.lora)  # a list in a file's metadata
+        object.__setattr__(self, "lora", lora)
 
     def validate(self) -> None:
         """Raise UsageError for what cannot be asked of any model."""

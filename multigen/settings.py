@@ -1,6 +1,8 @@
 """The settings of a training run, apart from the training so that ``multigen train --help`` is quick."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from multigen.options import option
 
@@ -29,3 +31,17 @@ class Settings:
     checkpoint_every: float = option(180.0, "seconds between checkpoints", unit="s", low=0)
     evaluate_every: int = option(20_000, "samples between evaluations and exports", low=1)
     validation_batch: int = option(16, "samples per forward pass of the evaluation", low=1)
+
+
+RANK = 8
+"""Of a LoRA, unless it is told otherwise."""
+LORA: Mapping[str, Any] = {
+    "samples": 4_000,
+    "batch": 8,
+    "lr": 1e-3,
+    "muon_lr": 0.0,
+    "warmup": 320,
+    "ema": (0.1,),
+    "evaluate_every": 1_000,
+}
+"""Defaults of ``multigen train --lora``, whatever those of the recipe are: little data, few parameters."""

@@ -64,6 +64,14 @@ class Diffuses(Protocol):
 
 
 @runtime_checkable
+class Rests(Protocol):
+    """A recipe whose checkpoints rest on something beside the settings, such as a model that stays as it is."""
+
+    rests_on: Mapping[str, Any]
+    """What must be the same for a run to be resumed, in plain text and numbers."""
+
+
+@runtime_checkable
 class Real(Protocol):
     """A recipe that shows the samples of its dataset as they are, for ``multigen eval --data``."""
 
@@ -111,14 +119,19 @@ class Average:
     def __init__(self, network: nn.Module, length: float, /) -> None:
         self.length = length
         self.exponent = _exponent(length)
-        self.weights = {name: p.detach().clone().float() for name, p in network.named_parameters()}
+        self.weights = {name: p.detach().clone().float() for name, p in trained(network).items()}
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int, /) -> None:
         """After optimizer step number `step`, from 1."""
         keep = (1 - 1 / step) ** (self.exponent + 1)
-        for name, parameter in network.named_parameters():
+        for name, parameter in trained(network).items():
             self.weights[name].lerp_(parameter.detach().float(), 1 - keep)
+
+
+def trained(network: nn.Module, /) -> dict[str, nn.Parameter]:
+    """The parameters that are trained: what is averaged, and kept in checkpoints."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
 
 def _exponent(length: float) -> float:
@@ -152,6 +165,8 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
     every evaluation ``model/`` (the first weight average, ready for ``--model``) and ``model-ema-<length>/`` (the
     others).
 
+    A run that was finished is measured and exported once more.
+
     Raises UsageError when the checkpoint there was made with other settings.
     """
     from accelerate import Accelerator
@@ -172,14 +187,20 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
     averages = [Average(bare, length) for length in settings.ema]
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
-    seen = _resume(checkpoint, bare, prepared, averages, settings) if checkpoint.exists() else 0
+    exact = _exact(recipe, settings)
+    seen = _resume(checkpoint, bare, prepared, averages, exact) if checkpoint.exists() else 0
     batches = iter(_loader(recipe, settings, seen, accelerator))
     began, began_at, saved = time.monotonic(), seen, time.monotonic()
 
     def save() -> None:
         if accelerator.is_main_process:
-            _save(checkpoint, bare, prepared, averages, settings, seen)
+            _save(checkpoint, bare, prepared, averages, exact, seen)
 
+    if seen >= settings.samples and accelerator.is_main_process:
+        # It may have been killed before its model was written.
+        with accelerator.autocast():
+            ended = Progress(seen, math.nan, 0.0, 0.0)
+            yield _evaluate(recipe, bare, averages, settings, folder, ended, accelerator.device)
     try:
         while seen < settings.samples:
             lr = learning_rate(seen, settings)
@@ -271,7 +292,7 @@ def _evaluate(
     device: torch.device,
 ) -> Progress:
     """Held-out error and export of every average; the progress carries the first one's."""
-    raw = {name: p.detach().clone() for name, p in network.named_parameters()}
+    raw = {name: p.detach().clone() for name, p in trained(network).items()}
     network.eval()
     results = []
     try:
@@ -296,7 +317,7 @@ def _evaluate(
 
 @torch.no_grad()
 def _assign(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, parameter in network.named_parameters():
+    for name, parameter in trained(network).items():
         parameter.copy_(weights[name])
 
 
@@ -307,7 +328,7 @@ def _log(path: Path, progress: Progress) -> None:
 
 
 def _tensors(network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average]) -> dict[str, Tensor]:
-    tensors = {f"network.{name}": p.detach() for name, p in network.named_parameters()}
+    tensors = {f"network.{name}": p.detach() for name, p in trained(network).items()}
     for place, optimizer in enumerate(prepared):
         for i, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{place}.{i}.{key}": value for key, value in state.items()}
@@ -316,30 +337,29 @@ def _tensors(network: nn.Module, prepared: Sequence[Any], averages: Sequence[Ave
     return {key: value.contiguous() for key, value in tensors.items()}
 
 
-def _exact(settings: Settings) -> str:
-    """The settings that a run must keep to be resumed exactly, as text."""
+def _exact(recipe: Recipe, settings: Settings) -> str:
+    """What a run must keep to be resumed exactly, as text."""
     free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "samples", "decay")
-    return json.dumps({key: value for key, value in asdict(settings).items() if key not in free})
+    kept = {key: value for key, value in asdict(settings).items() if key not in free}
+    return json.dumps({**kept, **recipe.rests_on} if isinstance(recipe, Rests) else kept)
 
 
 def _save(
-    path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings, seen: int
+    path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], exact: str, seen: int
 ) -> None:
     from safetensors.torch import save_file
 
     temporary = path.with_suffix(".part")
-    save_file(_tensors(network, prepared, averages), temporary, {"seen": str(seen), "settings": _exact(settings)})
+    save_file(_tensors(network, prepared, averages), temporary, {"seen": str(seen), "settings": exact})
     os.replace(temporary, path)
 
 
-def _resume(
-    path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], settings: Settings
-) -> int:
+def _resume(path: Path, network: nn.Module, prepared: Sequence[Any], averages: Sequence[Average], exact: str) -> int:
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
         about = file.metadata()
-        if about["settings"] != _exact(settings):
+        if about["settings"] != exact:
             raise UsageError(
                 f"{path.parent} holds a run with other settings, {about['settings']}: repeat them or choose another -o"
             )

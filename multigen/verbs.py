@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigen import registry
 from multigen.errors import GenerationError, UsageError
+from multigen.loading import Loading
 from multigen.modality import Checks, Implies, Modality, Sample, Shows
 from multigen.options import make
 from multigen.provenance import Record, digest, read_record, tags
@@ -22,6 +23,10 @@ from multigen.request import Request
 
 if TYPE_CHECKING:
     from multigen.pipeline import Job
+    from multigen.whole import WholeJob
+
+
+LOADING = frozenset(field.name for field in dataclasses.fields(Loading))
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,7 @@ class Orders:
     fields: Mapping[str, Any]
     output: str | None
     picture: Path | None
-    device: str | None
-    dtype: str | None
+    loading: Loading
     metadata: bool
     as_json: bool
     quiet: bool
@@ -58,12 +62,18 @@ def generate(orders: Orders, /) -> int:
     if isinstance(orders.modality, Checks):
         orders.modality.check(paths[0], make(orders.modality.Options, options), "")
     from multigen.model import Kind
-    from multigen.pipeline import prepare
+    from multigen.pipeline import ready
+    from multigen.whole import WholeJob
 
-    first = prepare(requests[0], device=orders.device, dtype=orders.dtype)
-    model = first.pipeline.model
-    if isinstance(orders.modality, Checks) and isinstance(model, Kind):
-        orders.modality.check(paths[0], first.options, model.kind)
+    if orders.verbose:
+        _say_choices()
+    first = ready(requests[0], loading=orders.loading)
+    if isinstance(orders.modality, Checks) and isinstance(first.model, Kind):
+        orders.modality.check(paths[0], first.options, first.model.kind)
+    if isinstance(first, WholeJob) and first.ignored and not orders.quiet:
+        print(
+            f"multigen: {first.request.model} runs as a whole and ignores {', '.join(first.ignored)}", file=sys.stderr
+        )
     jobs = [first, *(first.again(request) for request in requests[1:])]
     if orders.verbose:
         print(f"{json.dumps(dataclasses.asdict(first.request))}", file=sys.stderr)
@@ -99,14 +109,27 @@ def _say_made(orders: Orders, report: Sequence[Mapping[str, Any]]) -> None:
             print(orders.picture)
 
 
-def _sampled(job: "Job", seed: int, advance: Callable[[], None]) -> Sample:
+def _say_choices() -> None:
+    """What the package logs, such as where a model is loaded, on stderr."""
+    import logging
+
+    logger = logging.getLogger("multigen")
+    logger.setLevel(logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("multigen: %(message)s"))
+    logger.handlers = [handler]
+
+
+def _sampled(job: "Job | WholeJob", seed: int, advance: Callable[[], None]) -> Sample:
     import torch
+
+    from multigen.whole import WholeJob
 
     state = None
     for step in job.steps(seed):
         state = step.x
         advance()
-    if state is None:
+    if state is None or isinstance(job, WholeJob):
         return job.run(seed)
     if not bool(torch.isfinite(state).all()):
         raise GenerationError(
@@ -187,77 +210,39 @@ class Verb:
     run: Callable[[argparse.ArgumentParser, Sequence[str]], int]
 
 
-LISTED = {
-    "modalities": registry.modalities,
-    "models": registry.models,
-    "samplers": registry.samplers,
-    "schedules": registry.schedules,
-    "guidance": registry.guidances,
-    "recipes": registry.recipes,
-    "metrics": registry.metrics,
-}
-
-
 def _list(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    parser.add_argument("what", nargs="?", choices=tuple(LISTED), help="one kind (default: all)")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    typed = parser.parse_args(list(arguments))
-    chosen = {typed.what: LISTED[typed.what]} if typed.what else LISTED
-    names = {kind: group.names() for kind, group in chosen.items()}
-    print(json.dumps(names, indent=2) if typed.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in names.items()))
-    return 0
+    from multigen import listing
+
+    return listing.list_verb(parser, arguments)
 
 
 def _info(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    parser.add_argument("name", help="a sampler, schedule, guidance, model or modality")
-    parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of a schedule to print (default 8)")
-    typed = parser.parse_args(list(arguments))
-    for kind, group in LISTED.items():
-        if typed.name in group:
-            found = group[typed.name]
-            print(f"{typed.name} ({group.noun})\n")
-            print(_describe(found))
-            if kind == "schedules":
-                from multigen.schedules import table
+    from multigen import listing
 
-                print("\n" + table(found()(typed.steps)))
-            return 0
-    names = sorted({name for group in LISTED.values() for name in group.names()})
-    raise UsageError(registry.unknown("name", typed.name, names))
-
-
-def _describe(found: Any) -> str:
-    """A card where there is one, else the docstring."""
-    import inspect
-
-    card = getattr(found, "card", None)
-    if card is not None:
-        return Path(card).read_text(encoding="utf-8")
-    inner = getattr(found, "func", found)
-    signature = f"{inner.__name__}{inspect.signature(found)}"
-    return f"{signature}\n\n{inspect.getdoc(inner) or ''}"
+    return listing.info_verb(parser, arguments)
 
 
 def _replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("file", help="a file that multigen wrote")
     parser.add_argument("-o", "--output", help="where to write it again (default: nowhere, only compare)")
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda", "mps"), help="where to compute (default: the best there is)"
-    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    from multigen.cli import add_flags
+
+    add_flags(parser.add_argument_group("machine"), Loading)
     typed = parser.parse_args(list(arguments))
     modality, record = find_record(Path(typed.file))
-    from multigen.pipeline import prepare
+    from multigen.lora import what_changed
+    from multigen.pipeline import ready
 
-    job = prepare(record.request, device=typed.device)
+    job = ready(record.request, loading=make(Loading, {k: v for k, v in vars(typed).items() if k in LOADING}))
     with _bar(job.request.steps or 1, "step", quiet=typed.quiet) as advance:
         sample = _sampled(job, record.seed, advance)
     if typed.output:
         modality.write(sample, Path(typed.output), tags=tags(job.request, record.seed, sample))
     exact = digest(sample) == record.sha256
     if not typed.quiet:
-        changed = job.request.fingerprint != record.request.fingerprint
-        print("bit-exact" if exact else f"not bit-exact{': the model has changed since' if changed else ''}")
+        changed = what_changed(record.request.fingerprint, job.request.fingerprint)
+        print("bit-exact" if exact else f"not bit-exact{f': {changed} has changed since' if changed else ''}")
     return 0 if exact else 1
 
 
@@ -292,10 +277,12 @@ def _compare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("name", help="a sampler, schedule or guidance")
+    from multigen.listing import describe
+
     typed = parser.parse_args(list(arguments))
     for group in (registry.samplers, registry.schedules, registry.guidances):
         if typed.name in group:
-            found = re.findall(r"\b\d{4}\.\d{5}\b", _describe(group[typed.name]))
+            found = re.findall(r"\b\d{4}\.\d{5}\b", describe(group[typed.name]))
             for number in dict.fromkeys(found):
                 print(f"https://arxiv.org/abs/{number}")
             return 0
@@ -305,7 +292,7 @@ def _cite(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 VERBS = {
     "list": Verb("list modalities, models, samplers, schedules, guidance, recipes and metrics", _list),
-    "info": Verb("describe one of them", _info),
+    "info": Verb("describe one of them, or any model", _info),
     "train": Verb("train a model from a recipe", _train),
     "eval": Verb("measure a model's samples, or a folder of them, with intervals", _eval),
     "compare": Verb("compare samplers, steps, schedules and guidance on any modalities", _compare),

@@ -1,7 +1,10 @@
 """Studies, on the example plugin of a third party: arms, resumption, shared noise, differences, tables, bad input."""
 
 import csv
+import dataclasses
 import json
+import os
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,15 +13,17 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from multigen import registry
+from multigen import compare_verb, registry
 from multigen.cli import main
 from multigen.comparison import Arm, Study, arms
-from multigen.comparison.findings import find, pairs
+from multigen.comparison.findings import Agreement, find, pairs
 from multigen.comparison.oracle import mixture, oracle
 from multigen.comparison.run import Runner, Share
 from multigen.comparison.tables import contrasts, markdown, results, samples, to_csv, to_parquet
 from multigen.errors import UsageError
-from multigen.evaluation import Record
+from multigen.evaluation import Collection, Evidence, Record, measure
+from multigen.evaluation.general import GENERAL
+from multigen.options import read_toml
 from multigen.pipeline import generate
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "multigen-digits"
@@ -161,6 +166,81 @@ def test_an_arm_that_cannot_run_is_refused_before_anything_starts(tmp_path, chan
     assert not (tmp_path / "study").exists()
 
 
+def test_levels_have_names_and_their_own_meaning_in_each_modality():
+    named = {"strong": {"digits": "cfg:scale=5 within 0.3:4 beside digits"}, "slow": {"other": "karras"}}
+    study = digits(guidance=("strong", "cfg:scale=2 within 1:2"), schedule=("slow",), named=named)
+    strong, plain = (Arm("digits", guidance=level).request(study, "a 3") for level in study.guidance)
+    assert (strong.guidance, strong.guidance_interval, strong.guide_model) == ("cfg:scale=5", "0.3:4", "digits")
+    assert (plain.guidance, plain.guidance_interval, plain.guide_model) == ("cfg:scale=2", "1:2", "")
+    assert Arm("digits", schedule="slow").request(study, "a 3").schedule == "slow"
+    with pytest.raises(UsageError, match="not of the form NAME"):
+        Arm("digits", guidance="cfg:scale=2 and more").request(study, "a 3")
+
+
+def test_some_metrics_are_enough(tmp_path):
+    runner = Runner(digits(metrics=("kad", "vendi")), tmp_path)
+    assert [metric.name for metric in runner.metrics("digits")] == ["kad", "vendi"]
+    with pytest.raises(UsageError, match="digits: unknown metric 'kid'"):
+        Runner(digits(metrics=("kid",)), tmp_path / "other")
+
+
+class Halves:
+    """A recipe in little: a folder of digits, every second one for training."""
+
+    def __init__(self, data, cache, /, *, seed, warm_start):
+        self._files, self.cache = sorted(data.glob("*.png")), cache
+
+    def real(self, split, /, *, most):
+        import multigen_digits
+
+        for path in self._files[split == "train" :: 2]:
+            yield path.name, multigen_digits.Digits().read(path), "a 3", path.name
+
+
+def test_a_dataset_gives_both_parts(tmp_path, real, monkeypatch):
+    find = registry.Registry.__getitem__
+    monkeypatch.setattr(
+        registry.Registry, "__getitem__", lambda group, name: Halves if group.noun == "recipe" else find(group, name)
+    )
+    contains = registry.Registry.__contains__
+    monkeypatch.setattr(
+        registry.Registry, "__contains__", lambda group, name: group.noun == "recipe" or contains(group, name)
+    )
+    study = digits(steps=(12,), sampler=("euler",), data={"digits": real}, metrics=("kad", "nearest-training"))
+    runner, _ = ran(study, tmp_path / "study")
+    assert (len(runner.real("digits")), len(runner.training("digits"))) == (60, 60)
+    (found,) = find_results(runner)
+    assert all(result.interval is not None for result in found)
+    with pytest.raises(UsageError, match="has both parts"):
+        digits(data={"digits": real}, against={"digits": real})
+
+
+def find_results(runner):
+    return find(runner, repeats=50).results.values()
+
+
+def test_faulty_samples_leave_pairs_alone(tmp_path, real):
+    """A contrast is of the samples that both arms have, by the distances that were found for each whole arm."""
+    asked = digits(steps=(2, 12), sampler=("euler",), against={"digits": real}, metrics=("kad", "1-nna"))
+    runner, _ = ran(asked, tmp_path / "study")
+    few, many = runner.arms
+    path = runner.path(few, 5)
+    Record("00005", "a 7", "a 7", "", faults=("empty",)).write(path)
+    findings = find(runner, repeats=50)
+    told = {c.metric: c.difference.value for c in findings.contrasts}
+    kept = Collection([r for r in runner.collection(many).records if r.name != "00005"], ())
+    evidence = [Evidence(made, runner.real("digits")) for made in (runner.collection(few), kept)]
+    for metric in runner.metrics("digits"):
+        one, other = (measure(e, [metric], runner.extractor("digits"), repeats=20)[0].interval.value for e in evidence)
+        assert told[metric.name] == pytest.approx(other - one, abs=1e-9), metric.name
+
+
+def test_levels_that_are_as_good_share_their_place():
+    found = Agreement("kad", "sampler", 0.5, 0.1, {"audio": ["a", "b", "c"]}, {"audio": [1.5, 1.5, 3.0]})
+    assert found.written("audio") == "a = b > c"
+    assert dataclasses.replace(found, ranks={"audio": [1.0, 2.5, 2.5]}).written("audio") == "a > b = c"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -274,6 +354,36 @@ def test_the_command_runs_a_study_and_goes_on(tmp_path, real, capsys):
     assert Record.read(record).prompt in ("a 3", "a 7")
 
 
+@pytest.fixture
+def installed(tmp_path):
+    """Where the example's distribution and this package are found by other processes."""
+    about = tmp_path / "site" / "multigen_digits-0.1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: multigen-digits\nVersion: 0.1\n")
+    groups = ("modalities", "Digits"), ("models", "Gaussians")
+    lines = [f"[multigen.{group}]\ndigits = multigen_digits:{name}" for group, name in groups]
+    (about / "entry_points.txt").write_text("\n".join(lines))
+    return os.pathsep.join(map(str, (about.parent, EXAMPLE)))
+
+
+def test_two_processes_run_a_study_together(tmp_path, installed):
+    (tmp_path / "prompts.txt").write_text("a 3\na 7\n")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "multigen"]
+    words = ["compare", "--modalities", "digits", "--samplers", "euler,heun", "--steps", "2", "--seeds", "0-11",
+             "--prompts", "prompts.txt", "--repeats", "20", "-o", "study", "-q"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": installed, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = [line for line in done.stdout.splitlines() if line.startswith("study")]
+    assert len(printed) == len(set(printed))  # by one of them
+    assert "study/report.html" in printed
+    assert len(list((tmp_path / "study" / "records").rglob("*.safetensors"))) == 24
+    ran(digits(prompts={"digits": ("a 3", "a 7")}, steps=(2,), seeds=tuple(range(12))), tmp_path / "alone")
+    together = sorted((tmp_path / "study" / "records").rglob("*.safetensors"))
+    alone = sorted((tmp_path / "alone" / "records").rglob("*.safetensors"))
+    assert [Record.read(path).sha256 for path in together] == [Record.read(path).sha256 for path in alone]
+
+
 def test_a_file_says_what_flags_do(tmp_path, capsys):
     (tmp_path / "prompts.txt").write_text("a 3\n")
     (tmp_path / "study.toml").write_text(
@@ -285,6 +395,24 @@ def test_a_file_says_what_flags_do(tmp_path, capsys):
     (tmp_path / "bad.toml").write_text('sampler = "euler"\n')
     assert main(["compare", str(tmp_path / "bad.toml"), "-o", str(tmp_path / "x")]) == 2
     assert "did you mean 'samplers'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "arms_of_each"), [("study", 60), ("study-guidance", 6)])
+def test_the_first_study_can_be_asked(name, arms_of_each, monkeypatch):
+    monkeypatch.chdir(EXAMPLE.parent.parent)
+    asked = compare_verb._study(read_toml(Path("docs") / f"{name}.toml"))
+    assert asked.modalities == ("audio", "video", "3d")
+    assert len(arms(asked)) == 3 * arms_of_each
+    for arm in arms(asked):
+        request = arm.request(asked, asked.item(arm.modality, 0)[0])
+        request.validate()
+        registry.samplers.configured(request.sampler)
+        registry.schedules.configured(request.schedule)
+        registry.guidances.configured(request.guidance)
+    for modality in asked.modalities:
+        assert len(asked.prompts[modality]) == 16
+        known = {metric.name for metric in (*GENERAL, *registry.modalities[modality]().metrics())}
+        assert set(asked.metrics) <= known
 
 
 @pytest.mark.parametrize(

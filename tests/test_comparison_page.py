@@ -5,6 +5,7 @@ import io
 import math
 import re
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from devtools import chromium_page
 from PIL import Image
 
 from multigen.comparison import charts, gallery
+from multigen.comparison.oracle import OracleError
 from multigen.comparison.page import page
 from multigen.comparison.quality import Design, front
 from multigen.comparison.run import Runner
@@ -59,6 +61,12 @@ def bytes_of_arm(arm, i):
     return {"color": torch.tensor([arm.steps, 10 * i, len(arm.sampler)])}
 
 
+ERRORS = [
+    OracleError(modality, sampler, "karras", steps, Interval(value, 0.9 * value, 1.1 * value))
+    for modality in ("audio", "3d")
+    for rank, sampler in enumerate(toy_study.SAMPLERS[:2])
+    for steps, value in ((4, 0.2 / (rank + 1)), (16, 0.05 / (rank + 1)))
+]
 SAMPLES = {"audio": sound, "video": film, "3d": shape, "swatch": bytes_of_arm, "scent": bytes_of_arm}
 
 
@@ -222,8 +230,9 @@ def test_agreement_shows_each_order(made, elements):
     _, findings, _, _ = made
     (agreement,) = findings.agreements
     (svg,) = elements.of("svg", "orders")
-    for modality, order in agreement.order.items():
-        assert f"{modality}: {' > '.join(order)}" in svg["aria-label"]
+    for modality, (first, second, *others) in agreement.order.items():
+        assert f"{modality}: {' > '.join([f'{first} = {second}', *others])}" in svg["aria-label"]
+    assert len(elements.of("line", "tie")) == len(agreement.order)  # the first two of each are as good
     assert any(e["text"] == "W = 0.62, p = 0.04" for e in elements.of("p", "quiet"))
 
 
@@ -234,10 +243,31 @@ def test_the_protocol_names_models_metrics_and_versions(made, elements):
     assert facts["study"] == runner.study.fingerprint()
     assert facts["torch"] == torch.__version__
     assert facts["3d: extractor"].startswith(runner.extractor("3d").name)
+    assert facts["resamplings"].startswith("1000 resamplings each")
+    assert "250 for differences of sets" in facts["resamplings"]
     rows = [e["text"] for e in elements.of("tr")]
     assert "audiotoy-audioheunkarras8cfg:scale=30123456789abcdef160.22630" in rows
     saved = {e["download"]: e["href"] for e in elements.of("a") if e.get("download")}
     assert decoded(saved["results.csv"]).count(b"\n") == 1 + sum(len(r) for r in findings.results.values())
+
+
+def test_errors_on_exact_denoisers_have_a_section(tmp_path, monkeypatch):
+    toy_study.install(monkeypatch)
+    runner = Runner(toy_study.study("swatch", sampler=()), tmp_path)
+    toy_study.make(runner, SAMPLES)
+    findings = toy_study.findings(runner)
+    arm = runner.arms[0]
+    findings.results[arm][0] = replace(findings.results[arm][0], chance=0.25)
+    elements = Elements(page(runner, findings, ERRORS))
+    assert sum("; chance is 0.25" in e["text"] for e in elements.of("p", "quiet")) == 1
+    (section,) = [e for e in elements.of("section") if e.get("id") == "to-exact-denoisers"]
+    for error in ERRORS:
+        assert f"{error.modality}{error.sampler}{error.schedule}{error.steps}{shown(error.error)}" in section["text"]
+    drawn = [e["aria-label"] for e in elements.of("svg", "chart") if e["aria-label"].startswith("error on")]
+    assert drawn == [f"error on {name} mixtures against steps, karras" for name in ("audio", "3d")]
+    facts = dict(zip([e["text"] for e in elements.of("dt")], [e["text"] for e in elements.of("dd")], strict=True))
+    assert facts["exact denoisers"].startswith("mixtures of 8 Gaussians")
+    assert "exact denoisers" not in page(runner, findings)
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ import torch
 
 from multigen import registry
 from multigen.cli import main
+from multigen.noise import white
 from multigen_audio import Audio
+from multigen_models.prompts import embed, stacked
 
 RATE = 24_000
 
@@ -127,6 +129,28 @@ def test_bad_input_is_one_sentence(arguments, said, capsys):
     assert err.count("\n") == 1
 
 
+def test_an_evaluation_goes_on_where_it_was_left(capsys, tmp_path):
+    (tmp_path / "prompts.txt").write_text("rain\na dog barking\n")
+    words = ["audio", "--prompts", str(tmp_path / "prompts.txt"), "--steps", "2", "--duration", "1", "-o",
+             str(tmp_path / "out"), "--metrics", "prompt-accuracy,retrieval-r1,text-similarity,dc"]  # fmt: skip
+    first = report_of(capsys, *words, "-n", "3")
+    kept = sorted((tmp_path / "out" / "records").iterdir())
+    assert [path.stem for path in kept] == ["00000", "00001", "00002"]
+    kept[1].unlink()
+    before = {path: path.stat().st_mtime_ns for path in (kept[0], kept[2])}
+    again = report_of(capsys, *words, "-n", "4")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (first["made"]["samples"], again["made"]["samples"]) == (3, 4)
+    assert len(list((tmp_path / "out" / "samples").iterdir())) == 4
+    told = {r["metric"]: r for r in again["results"]}
+    assert told["prompt-accuracy"]["chance"] == 0.5
+    assert told["prompt-accuracy"]["extractor"].startswith("audio-encoder ")
+    assert again["reader"]["name"] == "audio-encoder"
+    assert -1 <= told["text-similarity"]["interval"]["low"] <= told["text-similarity"]["interval"]["high"] <= 1
+    assert main(["eval", *words[:4], "3", *words[5:]]) == 2
+    assert "holds another evaluation" in capsys.readouterr().err
+
+
 class Halves:
     """A recipe in little, whose dataset is a folder of tones: the first half for training."""
 
@@ -138,6 +162,12 @@ class Halves:
         for path in self._files[:half] if split == "train" else self._files[half:]:
             yield path.name, Audio().read(path), "a tone", path.name
 
+    def items(self, split, /):
+        return [(white([i], (1, 384, 256))[0], embed("a tone")) for i in range(3)]
+
+    def collate(self, items, /):
+        return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
+
 
 def test_a_dataset_gives_what_was_held_out_and_what_was_not(folders, capsys, monkeypatch):
     find = registry.Registry.__getitem__
@@ -147,6 +177,14 @@ def test_a_dataset_gives_what_was_held_out_and_what_was_not(folders, capsys, mon
     report = report_of(capsys, "audio", "--made", folders["good"], "--data", folders["real"])
     assert (report["real"]["samples"], report["training"]["samples"]) == (12, 12)
     assert values(report)["nearest-training"] is not None
+    assert {values(report)[name] for name in ("held-out-error", "bits/dim")} == {None}  # no model is measured
+    named = report_of(
+        capsys, "audio", "--made", folders["good"], "--data", folders["real"], "--model", "audio-small",
+        "--metrics", "held-out-error,held-out-error-0.97",
+    )  # fmt: skip
+    mean, high = (values(named)[name] for name in ("held-out-error", "held-out-error-0.97"))
+    assert 0 < mean < high < 1.5  # white noise can be predicted by its mean, no better
+    assert [r["n"] for r in named["results"]] == [3, 3]
     assert main(["eval", "audio", "--made", folders["good"], "--data", folders["real"], "--against", "x"]) == 2
     assert "--data has both parts" in capsys.readouterr().err
     assert main(["eval", "audio", "--made", folders["good"], "--data", folders["real"], "--model", "mine"]) == 2

@@ -226,7 +226,7 @@ def test_a_metric_of_an_unknown_kind_is_a_mistake():
     class Other:
         name, needs = "other", frozenset()
 
-    with pytest.raises(TypeError, match="neither"):
+    with pytest.raises(TypeError, match="other is none of"):
         measure(Evidence(collected(normal(12))), (Other(),))
 
 

@@ -57,7 +57,7 @@ def test_the_wheel_holds_every_module_and_weight(wheel):
 
 
 def test_every_entry_point_loads():
-    groups = ("modalities", "models", "samplers", "schedules", "guidance", "recipes", "metrics")
+    groups = ("modalities", "models", "samplers", "schedules", "guidance", "recipes", "metrics", "extractors")
     for group in groups:
         points = [p for p in entry_points(group=f"multigen.{group}") if p.dist and p.dist.name == "multigen-suite"]
         assert points

@@ -126,8 +126,9 @@ def findings(runner, *, metrics=4):
     ]  # fmt: skip
     modalities = runner.study.modalities
     orders = {name: [*runner.study.sampler[i:], *runner.study.sampler[:i]] for i, name in enumerate(modalities)}
-    agreements = [Agreement("kad", "sampler", 0.62, 0.04, orders)] if len(orders[modalities[-1]]) > 2 else []
-    return Findings(runner.arms, results, costs, contrasts, agreements)
+    ranks = {name: (1.5, 1.5, 3.0, 4.0, 5.0)[: len(order)] for name, order in orders.items()}
+    agreements = [Agreement("kad", "sampler", 0.62, 0.04, orders, ranks)] if len(orders[modalities[-1]]) > 2 else []
+    return Findings(runner.arms, results, costs, contrasts, agreements, 1000)
 
 
 def value(metric, arm, rank, place):

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,7 +110,8 @@ def load_recordings(folder: Path, /, *, cache: Path) -> Recordings:
 def split_by_recording(clips: Sequence[Clip], /, *, fraction: float = 0.1) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
     """(training, validation): about `fraction` of every class of at least five groups, whole groups only.
 
-    Deterministic in the clips' names: the same folder is always split in the same way.
+    Where no class is large enough, about `fraction` of all of them together, at least one group. Deterministic in the
+    clips' names: the same folder is always split in the same way. Raises UsageError for a single group.
     """
     by_label: Mapping[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
     for clip in clips:
@@ -122,8 +123,22 @@ def split_by_recording(clips: Sequence[Clip], /, *, fraction: float = 0.1) -> tu
         for group in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
             held_out.setdefault(group, len(groups[group]) <= wanted)
             wanted -= len(groups[group]) if held_out[group] else 0
+    if not any(held_out.values()):
+        held_out = _smallest(clips, round(fraction * len(clips)))
     training = tuple(clip for clip in clips if not held_out[clip.group])
     return training, tuple(clip for clip in clips if held_out[clip.group])
+
+
+def _smallest(clips: Sequence[Clip], wanted: int) -> dict[str, bool]:
+    """Every group, and whether it is among the smallest that hold so many clips together."""
+    sizes = Counter(clip.group for clip in clips)
+    if len(sizes) < 2:
+        raise UsageError("all clips are of one recording: give two or more, because one is held out to measure with")
+    chosen: dict[str, bool] = {}
+    for group in sorted(sizes, key=lambda name: (sizes[name], hashlib.sha256(name.encode()).digest())):
+        chosen[group] = not chosen or sizes[group] <= wanted
+        wanted -= sizes[group] if chosen[group] else 0
+    return chosen
 
 
 def sampling_weights(clips: Sequence[Clip], /, *, power: float = 1.5, window: float = 3.0) -> NDArray[np.float64]:

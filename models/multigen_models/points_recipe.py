@@ -35,7 +35,7 @@ class PointsRecipe:
     """A `multigen.training.Recipe` for a folder of shapes that `load_shapes` takes."""
 
     modality: ClassVar[str] = "3d"
-    # Along their first principal component, how bright a shape is, the data deviate by 63: noise must reach beyond that.
+    # Along the first principal component, how bright a shape is, the data deviate by 63: noise must reach beyond that.
     settings: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "t_mean": 1.5, "t_sd": 1.6}
     prompts: ClassVar[Sequence[str]] = SHEET_PROMPTS
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -73,6 +73,9 @@ class VideoSmall:
         marks = fingerprint(folder)[:8] + fingerprint(folder / "codec")[:8]
         return cls(network, codec, Scale.read(about, axes=4), marks, device, network.dtype)
 
+    def with_network(self, network: Any, /, *, fingerprint: str) -> "VideoSmall":
+        return replace(self, network=network, fingerprint=fingerprint)
+
     def shape(self, options: Any, /) -> tuple[int, ...]:
         width, height = (self._cells(side) for side in options.resolution)
         return (self.network.config.features, -(-self._frames(options) // PAIR), height, width)
@@ -84,7 +87,7 @@ class VideoSmall:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
-        told = {**cond, "rate": rate_of(min(_rate(options), RATES[1])).to(self.device)}
+        told = {"rate": rate_of(min(_rate(options), RATES[1])).to(self.device), **cond}
         whole = bind(self._forward, parameterization(), told, rows=1 if self.device == "cpu" else None)
         for dim in (-2, -1):
             whole = windowed(whole, dim=dim, size=SIDE, overlap=SIDE_OVERLAP)
@@ -101,7 +104,7 @@ class VideoSmall:
         shape = self.shape(options)
         at = (torch.arange(PAIR * shape[1]) + 0.5) / _rate(options) * sample["fps"]
         chosen = sample["frames"][at.long().clamp(max=len(sample["frames"]) - 1)]
-        frames = _covering(chosen.float() / 127.5 - 1, height=shape[2] * FACTOR, width=shape[3] * FACTOR)
+        frames = covering(chosen.float() / 127.5 - 1, height=shape[2] * FACTOR, width=shape[3] * FACTOR)
         z = self.codec.encode(frames.transpose(0, 1)[None].to(self.device, self.dtype))
         return self.scale.apply(z[0].float().cpu())
 
@@ -111,7 +114,7 @@ class VideoSmall:
         pairs = [self.codec.decode(z[:, :, i : i + 1])[0].float().cpu() for i in range(z.shape[2])]
         frames = torch.cat(pairs, dim=1).transpose(0, 1)[: self._frames(options)]
         width, height = options.resolution
-        frames = _middle(frames, height=height, width=width)
+        frames = middle(frames, height=height, width=width)
         return {"frames": ((frames + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), "fps": _rate(options)}
 
     def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
@@ -145,17 +148,17 @@ def _rate(options: Any) -> float:
     return float(min(max(options.fps, low), high)) * options.interpolate
 
 
-def _covering(frames: Tensor, /, *, height: int, width: int) -> Tensor:
+def covering(frames: Tensor, /, *, height: int, width: int) -> Tensor:
     """Frames (t, 3, h, w) scaled to cover the size, and the middle of them."""
     h, w = frames.shape[-2:]
     scale = max(height / h, width / w)
     if (h, w) != (height, width):
         size = (max(height, round(h * scale)), max(width, round(w * scale)))
         frames = F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
-    return _middle(frames, height=height, width=width)
+    return middle(frames, height=height, width=width)
 
 
-def _middle(frames: Tensor, /, *, height: int, width: int) -> Tensor:
+def middle(frames: Tensor, /, *, height: int, width: int) -> Tensor:
     top, left = ((have - want) // 2 for have, want in zip(frames.shape[-2:], (height, width), strict=True))
     return frames[..., top : top + height, left : left + width]
 

@@ -254,11 +254,25 @@ def forest(interval: Interval, axis: Axis, style: str, /) -> str:
     return _svg("", *parts, width=FOREST_WIDTH, height=FOREST_HEIGHT, class_=f"forest {style}")
 
 
-def orders(ranked: Mapping[str, Sequence[str]], styles: Mapping[str, int], /, *, name: str) -> str:
-    """What each judge ranks first, second and so on, joined by lines. ranked: by judge. styles: of what is ranked."""
+def orders(
+    ranked: Mapping[str, Sequence[str]],
+    ranks: Mapping[str, Sequence[float]],
+    styles: Mapping[str, int],
+    /,
+    *,
+    name: str,
+) -> str:
+    """What each judge ranks first, second and so on, joined by lines; bars join what a judge holds equal.
+
+    ranked: by judge. ranks: the places in each order, shared by equals. styles: of what is ranked.
+    """
     edge, step = 20 + LETTER * max(map(len, styles)), 92
     width, height = 2 * edge + step * (len(ranked) - 1), 24 * len(styles) + 26
     parts = [element("text", text(judge), x=edge + step * j, y=14, class_="label") for j, judge in enumerate(ranked)]
+    for j, places in enumerate(ranks.values()):
+        for i in range(1, len(places)):
+            if places[i] == places[i - 1]:
+                parts.append(_segment("tie", edge + step * j, 10.0 + 24 * i, edge + step * j, 34.0 + 24 * i))
     for label, style in styles.items():
         there = [(edge + step * j, 34.0 + 24 * list(order).index(label)) for j, order in enumerate(ranked.values())]
         (left, first), (right, last) = there[0], there[-1]

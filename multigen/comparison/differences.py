@@ -10,6 +10,7 @@ from multigen.comparison.findings import Agreement, Contrast
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.quality import named
 from multigen.comparison.study import Arm
+from multigen.comparison.tables import probability, share
 from multigen.metrics import shown
 
 ALPHA = 0.05
@@ -105,20 +106,21 @@ def agreement(agreements: Sequence[Agreement], arms: Sequence[Arm], /) -> str:
         styles = {named({factor: level}): style for style, level in enumerate(levels)}
         figures = "".join(_orders(a, styles) for a in agreements if a.factor == factor)
         parts.append(element("h3", text(factor.capitalize())) + element("div", figures, class_="tiles"))
-    rows = [[text(a.factor), text(a.metric), f"{a.w:.2f}", f"{a.p:.2g}", text(_written(a))] for a in agreements]
+    rows = [[text(a.factor), text(a.metric), share(a.w), probability(a.p), text(_written(a))] for a in agreements]
     heads = ["what", "metric", "W", "p", "from the best to the worst"]
     return "".join(parts) + details("Table", table(heads, rows))
 
 
 def _orders(a: Agreement, styles: Mapping[str, int]) -> str:
     ranked = {modality: [named({a.factor: level}) for level in order] for modality, order in a.order.items()}
-    said = element("p", f"W = {a.w:.2f}, p = {a.p:.2g}", class_="quiet")
+    told = f"W = {share(a.w)}" + (f", p = {probability(a.p)}" if probability(a.p) else "")
+    said = element("p", told, class_="quiet")
     return element(
         "figure",
         element("figcaption", element("h4", text(a.metric)), said),
-        charts.orders(ranked, styles, name=f"{a.factor} by {a.metric}: {_written(a)}"),
+        charts.orders(ranked, a.ranks, styles, name=f"{a.factor} by {a.metric}: {_written(a)}"),
     )
 
 
 def _written(a: Agreement) -> str:
-    return "; ".join(f"{modality}: {' > '.join(map(str, order))}" for modality, order in a.order.items())
+    return "; ".join(f"{modality}: {a.written(modality)}" for modality in a.order)

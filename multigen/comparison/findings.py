@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +14,21 @@ from torch import Tensor
 
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
-from multigen.evaluation import Collection, Evidence, Metric, PerSample, PerSet, Result, measure
-from multigen.evaluation.measure import statistic_of
-from multigen.metrics import Interval
-from multigen.significance import Difference, concordance, holm, paired, paired_statistic
+from multigen.evaluation import (
+    Collection,
+    Evidence,
+    Extractor,
+    Metric,
+    PerPrompt,
+    PerSet,
+    Reads,
+    Result,
+    measure,
+    prompted,
+)
+from multigen.evaluation.measure import SetStatistic, statistic_of
+from multigen.metrics import Interval, bootstrap
+from multigen.significance import Difference, average_ranks, concordance, holm, paired, paired_statistic
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,8 @@ class Contrast:
 class Agreement:
     """How far modalities rank the levels of one thing alike: Kendall's W, with its p-value by permutation.
 
-    order: for each modality its levels from the best to the worst, by the mean over everything else.
+    order: for each modality its levels from the best to the worst, by the mean over everything else. ranks: their
+    places, which levels that are as good share (1.5, 1.5, 3). w, p: NaN where all levels are as good by a modality.
     """
 
     metric: str
@@ -61,39 +74,50 @@ class Agreement:
     w: float
     p: float
     order: Mapping[str, Sequence[Any]]
+    ranks: Mapping[str, Sequence[float]]
+
+    def written(self, modality: str, named: Callable[[Any], str] = str, /) -> str:
+        """The order of a modality as text: a = b > c."""
+        order, ranks = self.order[modality], self.ranks[modality]
+        signs = [" = " if rank == after else " > " for rank, after in itertools.pairwise(ranks)]
+        return "".join(itertools.chain(*zip(map(named, order), [*signs, ""], strict=True)))
 
 
 @dataclass(frozen=True)
 class Findings:
-    """results, costs: of each arm. notes: what could not be found, and why."""
+    """results, costs: of each arm. repeats: resamplings of each interval."""
 
     arms: Sequence[Arm]
     results: Mapping[Arm, Sequence[Result]]
     costs: Mapping[Arm, Cost]
     contrasts: Sequence[Contrast]
     agreements: Sequence[Agreement]
+    repeats: int
 
 
 def find(runner: Runner, /, *, repeats: int = 1000) -> Findings:
     """Measure a complete study."""
-    evidence = {arm: _evidence(runner, arm) for arm in runner.arms}
-    results = {
-        arm: measure(evidence[arm], runner.metrics(arm.modality), runner.extractor(arm.modality), repeats=repeats)
-        for arm in runner.arms
-    }
+    results: dict[Arm, list[Result]] = {arm: [] for arm in runner.arms}
+    costs: dict[Arm, Cost] = {}
+    contrasts: list[Contrast] = []
+    for modality in runner.study.modalities:
+        mine = [arm for arm in runner.arms if arm.modality == modality]
+        real, training = runner.real(modality), runner.training(modality)
+        evidence = {arm: Evidence(runner.collection(arm), real, training) for arm in mine}
+        costs |= {arm: _cost(evidence[arm].made) for arm in mine}
+        for metric in runner.metrics(modality):
+            column = _Column(metric, evidence, runner.extractor(modality), runner.reader(modality), repeats)
+            for arm in mine:
+                results[arm].append(column.result(arm))
+            contrasts += _contrasts(modality, column)
     return Findings(
         arms=runner.arms,
         results=results,
-        costs={arm: _cost(evidence[arm].made) for arm in runner.arms},
-        contrasts=_contrasts(runner, evidence, results, repeats),
+        costs=costs,
+        contrasts=contrasts,
         agreements=_agreements(runner.arms, results),
+        repeats=repeats,
     )
-
-
-def _evidence(runner: Runner, arm: Arm) -> Evidence:
-    study = runner.study
-    real, training = (runner.real(arm.modality, folders) for folders in (study.against, study.training))
-    return Evidence(runner.collection(arm), real, training)
 
 
 def _cost(made: Collection) -> Cost:
@@ -120,76 +144,113 @@ def pairs(every: Sequence[Arm], /) -> list[tuple[str, Arm, Arm]]:
     return found
 
 
-def _contrasts(
-    runner: Runner, evidence: Mapping[Arm, Evidence], results: Mapping[Arm, Sequence[Result]], repeats: int
-) -> list[Contrast]:
-    """Of all metrics that have a value in both arms; adjusted over a modality's contrasts of the metric."""
-    found: dict[tuple[str, str], list[Contrast]] = {}
-    for factor, first, second in pairs(runner.arms):
-        for metric, one, other in zip(runner.metrics(first.modality), results[first], results[second], strict=True):
-            if one.interval is None or other.interval is None:
-                continue
-            difference = _difference(runner, evidence, metric, first, second, repeats)
-            if difference is None:
-                continue
-            better = _better(metric, one.interval.value, other.interval.value)
-            found.setdefault((first.modality, metric.name), []).append(
-                Contrast(
-                    modality=first.modality,
-                    metric=metric.name,
-                    factor=factor,
-                    first=getattr(first, factor),
-                    second=getattr(second, factor),
-                    at={name: value for name, value in first.levels().items() if name != factor},
-                    difference=difference.interval,
-                    p=difference.p,
-                    adjusted=math.nan,
-                    better=better,
-                )
+@dataclass(eq=False)
+class _Column:
+    """One metric of all arms of a modality; distances and the like are found once for each arm."""
+
+    metric: Metric
+    evidence: Mapping[Arm, Evidence]
+    extractor: Extractor | None
+    reader: Reads | None
+    repeats: int
+    _results: dict[Arm, Result] = field(default_factory=dict)
+    _bound: dict[Evidence, SetStatistic] = field(default_factory=dict)
+    _values: dict[Arm, Tensor] = field(default_factory=dict)
+    _floors: dict[tuple[int, int], Interval] = field(default_factory=dict)
+
+    def result(self, arm: Arm, /) -> Result:
+        if arm not in self._results:
+            (self._results[arm],) = measure(
+                self.evidence[arm],
+                [self.metric],
+                self.extractor,
+                reader=self.reader,
+                bind=self._bind,
+                repeats=self.repeats,
             )
-    adjusted = []
-    for family in found.values():
-        for contrast, p in zip(family, holm([contrast.p for contrast in family]), strict=True):
-            adjusted.append(dataclasses.replace(contrast, adjusted=p))
-    return adjusted
+        return self._results[arm]
+
+    def difference(self, first: Arm, second: Arm, /) -> Difference | None:
+        """Second minus first over the samples that can be measured in both; None where there are none."""
+        made = [self.evidence[arm].made for arm in (second, first)]
+        both = _shared(*made)
+        if not both[0]:
+            return None
+        if isinstance(self.metric, PerSet):
+            return self._of_sets(first, second, both) if len(both[0]) >= self.metric.fewest else None
+        values = [self._per_sample(arm)[at] for arm, at in zip((second, first), both, strict=True)]
+        told = torch.stack(values).isfinite().all(0)
+        clusters = made[1].clusters()[both[1]]
+        return paired(values[0][told], values[1][told], clusters=clusters[told]) if bool(told.any()) else None
+
+    def _bind(self, evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> SetStatistic:
+        if evidence not in self._bound:
+            bound = statistic_of(evidence, metric, extractor)
+            self._bound[evidence] = dataclasses.replace(bound, floors=self._floors)
+        return self._bound[evidence]
+
+    def _per_sample(self, arm: Arm) -> Tensor:
+        """(n,) of every sample of an arm."""
+        if arm not in self._values:
+            made = self.evidence[arm].made
+            if isinstance(self.metric, PerPrompt) and self.reader is not None:
+                self._values[arm] = prompted.values(made, self.metric, self.reader)
+            else:
+                self._values[arm] = made.values(self.metric.name)
+        return self._values[arm]
+
+    def _of_sets(self, first: Arm, second: Arm, both: Sequence[Sequence[int]]) -> Difference:
+        bound = [self._bound[self.evidence[arm]] for arm in (second, first)]
+        real = torch.ones(len(bound[0].real), dtype=torch.float64)
+
+        def values(u: Tensor) -> tuple[float, float]:
+            one, other = (
+                b.weighted(torch.zeros(len(b.made), dtype=u.dtype).index_put_((torch.tensor(at),), u), real)
+                for b, at in zip(bound, both, strict=True)
+            )
+            return one, other
+
+        alone = torch.arange(len(both[0]))  # as in `measure`
+        intervals = self.metric.intervals if isinstance(self.metric, PerSet) else bootstrap
+        return paired_statistic(values, alone, intervals=intervals, repeats=paired_repeats(self.repeats))
 
 
-def _difference(
-    runner: Runner, evidence: Mapping[Arm, Evidence], metric: Metric, first: Arm, second: Arm, repeats: int
-) -> Difference | None:
-    """Second minus first over the samples that can be measured in both; None where there are none."""
-    one, other = (_shared(evidence[a].made, evidence[b].made) for a, b in ((first, second), (second, first)))
-    if not len(one):
-        return None
-    if isinstance(metric, PerSample):
-        clusters = one.clusters()
-        values = torch.stack([side.values(metric.name) for side in (other, one)])
-        both = values.isfinite().all(0)
-        return paired(values[0, both], values[1, both], clusters=clusters[both]) if bool(both.any()) else None
-    if not isinstance(metric, PerSet) or len(one) < metric.fewest:
-        return None
-    extractor = metric.features or runner.extractor(first.modality)
-    if extractor is None:
-        return None
-    sides = [(second, other), (first, one)]
-    bound = [
-        statistic_of(Evidence(side, evidence[arm].real, evidence[arm].training), metric, extractor)
-        for arm, side in sides
-    ]
-    statistics = [metric.statistic(b.made, b.real, b.training) for b in bound]
-    real = torch.ones(len(bound[0].real), dtype=torch.float64)
-
-    def both_values(u: Tensor) -> tuple[float, float]:
-        return statistics[0](u, real), statistics[1](u, real)
-
-    alone = torch.arange(len(one))  # as in `measure`
-    return paired_statistic(both_values, alone, intervals=metric.intervals, repeats=max(100, repeats // 4))
+def paired_repeats(repeats: int, /) -> int:
+    """How often two sets are resampled for their difference, where intervals take so many resamplings."""
+    return max(100, repeats // 4)
 
 
-def _shared(made: Collection, other: Collection) -> Collection:
-    """The records of samples that can be measured in the other arm as well."""
-    names = {record.name for record in other.records}
-    return Collection([record for record in made.records if record.name in names], ())
+def _contrasts(modality: str, column: _Column) -> list[Contrast]:
+    """Of all arms in which the metric has a value, adjusted over all of them."""
+    found = []
+    for factor, first, second in pairs(list(column.evidence)):
+        one, other = (column.result(arm).interval for arm in (first, second))
+        difference = column.difference(first, second) if one is not None and other is not None else None
+        if one is None or other is None or difference is None:
+            continue
+        found.append(
+            Contrast(
+                modality=modality,
+                metric=column.metric.name,
+                factor=factor,
+                first=getattr(first, factor),
+                second=getattr(second, factor),
+                at={name: value for name, value in first.levels().items() if name != factor},
+                difference=difference.interval,
+                p=difference.p,
+                adjusted=math.nan,
+                better=_better(column.metric, one.value, other.value),
+            )
+        )
+    adjusted = holm([contrast.p for contrast in found])
+    return [dataclasses.replace(contrast, adjusted=p) for contrast, p in zip(found, adjusted, strict=True)]
+
+
+def _shared(one: Collection, other: Collection) -> tuple[list[int], list[int]]:
+    """Where the samples that can be measured in both are in each."""
+    places = {record.name: i for i, record in enumerate(other.records)}
+    found = [(i, places[record.name]) for i, record in enumerate(one.records) if record.name in places]
+    return [i for i, _ in found], [i for _, i in found]
 
 
 def _better(metric: Metric, first: float, second: float) -> bool | None:
@@ -220,11 +281,10 @@ def _agreements(every: Sequence[Arm], results: Mapping[Arm, Sequence[Result]]) -
             if not bool(scores.isfinite().all()):
                 continue
             w, p = concordance(scores)
-            order = {
-                modality: [levels[i] for i in row.argsort(descending=True).tolist()]
-                for modality, row in zip(modalities, scores, strict=True)
-            }
-            found.append(Agreement(name, factor, w, p, order))
+            places = {m: row.argsort(descending=True, stable=True) for m, row in zip(modalities, scores, strict=True)}
+            order = {m: [levels[i] for i in place.tolist()] for m, place in places.items()}
+            ranks = {m: average_ranks(-row)[places[m]].tolist() for m, row in zip(modalities, scores, strict=True)}
+            found.append(Agreement(name, factor, w, p if math.isfinite(w) else math.nan, order, ranks))
     return found
 
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from multigen.comparison import tables
 from multigen.comparison.differences import ALPHA, agreement, differences
+from multigen.comparison.exact import exact
 from multigen.comparison.findings import Findings
 from multigen.comparison.gallery import gallery, scripts
 from multigen.comparison.markup import data_uri, details, element, table, text
+from multigen.comparison.oracle import CELLS, COMPONENTS, FINE, OracleError
 from multigen.comparison.quality import Design, leaders, quality
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED
+from multigen.evaluation import Collection, Extractor
 from multigen.evaluation.protocol import told_of, versions
 from multigen.metrics import digits
 
@@ -23,20 +26,26 @@ MOST_BYTES = 20_000_000
 """Of all samples on a page."""
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The browser itself keeps the page from loading anything."""
+_ORACLE = f"mixtures of {COMPONENTS} Gaussians, axes of at most {CELLS}; references of {FINE} steps; 8 seeds"
 READING = (
     "Bands, bars and brackets are 95 % intervals, found by resampling. Ringed arms are on the Pareto front: none is "
     "as cheap and as good. The dotted line joins them."
 )
 
 
-def page(runner: Runner, findings: Findings, /) -> str:
-    """A complete study as HTML; it reads the samples that it shows from the study's folder."""
+def page(runner: Runner, findings: Findings, errors: Sequence[OracleError] = (), /) -> str:
+    """A complete study as HTML; it reads the samples that it shows from the study's folder.
+
+    errors: of the samplers on exact denoisers, if they were found.
+    """
     modalities = runner.study.modalities
     designs = {name: Design.of(findings, name) for name in modalities}
     sections = [_modality(runner, findings, designs[name], name) for name in modalities]
     if findings.agreements:
         sections.append(_agreement(findings))
-    sections += [_samples(runner, designs), _protocol(runner, findings)]
+    if errors:
+        sections.append(_section("exact denoisers", exact(errors)))
+    sections += [_samples(runner, designs), _protocol(runner, findings, bool(errors))]
     title = f"Study of {_joined(modalities)}"
     head = element(
         "head",
@@ -47,7 +56,13 @@ def page(runner: Runner, findings: Findings, /) -> str:
         element("title", text(title)),
         element("style", Path(__file__).with_suffix(".css").read_text(encoding="utf-8")),
     )
-    names = [*modalities, *(["agreement"] if findings.agreements else []), "samples", "protocol"]
+    names = [
+        *modalities,
+        *(["agreement"] if findings.agreements else []),
+        *(["exact denoisers"] if errors else []),
+        "samples",
+        "protocol",
+    ]
     body = element(
         "body",
         element("header", element("h1", text(title)), _asked(runner, findings)),
@@ -118,7 +133,7 @@ def _samples(runner: Runner, designs: Mapping[str, Design]) -> str:
 # --- protocol ---------------------------------------------------------------------------------------------------------
 
 
-def _protocol(runner: Runner, findings: Findings) -> str:
+def _protocol(runner: Runner, findings: Findings, with_oracle: bool) -> str:
     study = runner.study
     facts = {
         "arms": str(len(findings.arms)),
@@ -127,8 +142,11 @@ def _protocol(runner: Runner, findings: Findings) -> str:
         **{f"{name}: prompts": str(len(study.prompts[name])) for name in study.modalities},
         **{f"{name}: options": _options(study.options[name]) for name in study.modalities if study.options.get(name)},
         **{f"{name}: extractor": _extractor(runner, name) for name in study.modalities},
-        **_real("real samples", runner, study.against),
-        **_real("training samples", runner, study.training),
+        **{f"{name}: compared with prompts by": _reader(runner, name) for name in study.modalities},
+        **_real("real samples", {name: runner.real(name) for name in study.modalities}),
+        **_real("training samples", {name: runner.training(name) for name in study.modalities}),
+        "resamplings": tables.resamplings(findings.repeats),
+        **({"exact denoisers": _ORACLE} if with_oracle else {}),
         "study": study.fingerprint(),
         **versions(),
     }
@@ -155,19 +173,21 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _extractor(runner: Runner, modality: str) -> str:
-    extractor = runner.extractor(modality)
+    return _named(runner.extractor(modality))
+
+
+def _reader(runner: Runner, modality: str) -> str:
+    return _named(runner.reader(modality))
+
+
+def _named(extractor: Extractor | None) -> str:
     return f"{extractor.name} {extractor.fingerprint}" if extractor else "none"
 
 
-def _real(noun: str, runner: Runner, folders: Mapping[str, str]) -> dict[str, str]:
-    """How many there are in each folder, and their hash."""
-    found = {}
-    for modality in folders:
-        collection = runner.real(modality, folders)
-        if collection is not None:
-            told = told_of(collection)
-            found[f"{modality}: {noun}"] = f"{told['samples']} of {Path(folders[modality]).name}, {told['sha256']}"
-    return found
+def _real(noun: str, collections: Mapping[str, Collection | None]) -> dict[str, str]:
+    """How many there are of each modality, and their hash."""
+    told = {modality: told_of(found) for modality, found in collections.items() if found is not None}
+    return {f"{modality}: {noun}": f"{about['samples']}, {about['sha256']}" for modality, about in told.items()}
 
 
 def _arms(runner: Runner, findings: Findings) -> str:
@@ -199,7 +219,7 @@ def _section(name: str, /, *inside: str) -> str:
 
 def _anchor(name: str) -> str:
     """A modality may be called like a section."""
-    return f"to-{name}"
+    return f"to-{name.replace(' ', '-')}"
 
 
 def _joined(names: Sequence[str]) -> str:

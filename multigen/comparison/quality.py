@@ -95,6 +95,8 @@ def _result(findings: Findings, arm: Arm, name: str) -> Result | None:
 def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Arm, Result]) -> str:
     values = {arm: charts.closed(r.interval) for arm, r in told.items() if r.interval is not None}
     floor = next((r.floor for r in told.values() if r.floor is not None), None)
+    chance = next((r.chance for r in told.values() if r.chance is not None), None)
+    by_chance = "" if chance is None else f"; chance is {digits(chance)}"
     fixed = [metric.best] if metric.best is not None else []
     y = charts.spread([*values.values(), *([floor] if floor else [])], fixed)
     panels = "".join(
@@ -104,7 +106,7 @@ def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Ar
     about = [
         element("h4", text(metric.name)),
         element("p", text(metric.about)),
-        element("p", _direction(metric), class_="quiet"),
+        element("p", _direction(metric) + by_chance, class_="quiet"),
         _legend(design, floor, metric),
     ]
     return element(

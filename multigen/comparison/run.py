@@ -14,20 +14,23 @@ from multigen import registry
 from multigen.atomic import replace_file
 from multigen.comparison.study import Arm, Study, arms
 from multigen.errors import GenerationError, UsageError
-from multigen.evaluation import Collection, Record, Recorder
+from multigen.evaluation import Collection, PerPrompt, Record, Recorder, extractors
 from multigen.evaluation.collection import read_collection
-from multigen.evaluation.contract import Extractor, Measured, Metric
+from multigen.evaluation.contract import Extractor, Measured, Metric, Reads
+from multigen.evaluation.datasets import parts, recipe_of
 from multigen.evaluation.general import GENERAL
 from multigen.evaluation.making import record
 from multigen.evaluation.states import StateFeatures
 from multigen.modality import Modality
 from multigen.model import Model
 from multigen.options import make
-from multigen.pipeline import Job, Pipeline, load, prepare
+from multigen.pipeline import Job, Pipeline, prepare
 from multigen.provenance import tags
 from multigen.request import Request
 
-RECORDS, SAMPLES, REAL, ASKED = "records", "samples", "real", "study.json"
+RECORDS, SAMPLES, REAL, ASKED, DONE = "records", "samples", "real", "study.json", "complete"
+MOST_REAL = 1000
+"""Samples of each part of a dataset that are measured."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,19 @@ class Runner:
     UsageError: the folder holds another study, or an arm cannot run; nothing is made then.
     """
 
-    def __init__(self, study: Study, folder: Path, /, *, device: str | None = None) -> None:
-        self.study, self.folder = study, folder
+    def __init__(self, study: Study, folder: Path, /, *, device: str | None = None, cache: Path | None = None) -> None:
+        """cache: where the datasets are kept prepared, by modality."""
+        self.study, self.folder, self.cache = study, folder, cache or folder / "cache"
         self.arms = arms(study)
-        _check_folder(study, folder)
         models: dict[tuple[str, str], Model] = {}
         self._jobs = {arm: _prepared(study, arm, models, device) for arm in self.arms}
         firsts = {arm.modality: arm for arm in reversed(self.arms)}
         self._recorders = {
-            name: recorder(self._jobs[arm].pipeline, study.options.get(name, {})) for name, arm in firsts.items()
+            name: recorder(self._jobs[arm].pipeline, study.options.get(name, {}), study.metrics)
+            for name, arm in firsts.items()
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / ASKED, json.dumps(dataclasses.asdict(study), indent=1).encode())
+        self._real: dict[tuple[str, str], Collection | None] = {}
+        _keep(folder, {**dataclasses.asdict(study), "measured": {n: _told_of(r) for n, r in self._recorders.items()}})
 
     def run(self, share: Share, said: Callable[[Progress], None], /) -> None:
         """Make and measure what is missing. A sample that fails is kept as a faulty record, with the reason."""
@@ -109,21 +113,47 @@ class Runner:
         return self._recorders[modality].metrics
 
     def extractor(self, modality: str, /) -> Extractor | None:
+        """Whose features sets are compared by."""
         return next(iter(self._recorders[modality].extractors), None)
 
-    def real(self, modality: str, folders: Mapping[str, str], /) -> Collection | None:
-        """The real samples of one of the study's folders, measured once and kept."""
-        if modality not in folders:
-            return None
-        source = Path(folders[modality])
-        kept = self.folder / REAL / modality / source.name
-        done = kept / "complete"
-        if not done.exists():
-            found = read_collection(self._recorders[modality], source)
-            for i, one in enumerate([*found.records, *found.faulty]):
-                one.write(kept / f"{i:06d}.safetensors")
-            replace_file(done, b"")
-        return Collection.of(Record.read(path) for path in sorted(kept.glob("*.safetensors")))
+    def reader(self, modality: str, /) -> Reads | None:
+        """What samples and prompts are compared by."""
+        return next((e for e in self._recorders[modality].extractors if isinstance(e, Reads)), None)
+
+    def real(self, modality: str, /) -> Collection | None:
+        """Real samples of a modality that its models have not seen, if the study names any; measured once and kept."""
+        return self._measured(modality, "against", self.study.against)
+
+    def training(self, modality: str, /) -> Collection | None:
+        """Samples that a modality's models were trained on, if the study names any; measured once and kept."""
+        return self._measured(modality, "training", self.study.training)
+
+    def _measured(self, modality: str, kind: str, folders: Mapping[str, str]) -> Collection | None:
+        if (modality, kind) not in self._real:
+            kept = self.folder / REAL / modality / kind
+            if modality not in folders and modality not in self.study.data:
+                return None
+            if not (kept / DONE).exists():
+                self._measure(modality, kind, kept, folders)
+            found = Collection.of(Record.read(path) for path in sorted(kept.glob("*.safetensors")))
+            self._real[modality, kind] = found
+        return self._real[modality, kind]
+
+    def _measure(self, modality: str, kind: str, kept: Path, folders: Mapping[str, str]) -> None:
+        """Both parts of a dataset, or one folder."""
+        recorder, data = self._recorders[modality], self.study.data.get(modality)
+        found = {}
+        if data is None:
+            found[kept] = read_collection(recorder, Path(folders[modality]))
+        else:
+            name = next(iter(self.study.model.get(modality) or ()), recorder.modality.default_model)
+            recipe = recipe_of(name, Path(data), self.cache / modality)
+            both = parts(recipe, recorder, name, most=MOST_REAL)
+            found = dict(zip((kept.with_name("against"), kept.with_name("training")), both, strict=True))
+        for place, collection in found.items():
+            for i, one in enumerate([*collection.records, *collection.faulty]):
+                one.write(place / f"{i:06d}.safetensors")
+            replace_file(place / DONE, b"")
 
     def _make(self, arm: Arm, index: int) -> None:
         prompt, seed = self.study.item(arm.modality, index)
@@ -142,12 +172,24 @@ class Runner:
         return self._recorders[arm.modality].modality
 
 
-def recorder(pipeline: Pipeline, options: Mapping[str, Any], /) -> Recorder:
-    """All metrics of a modality, with its first extractor, or else the states of the pipeline's model."""
+def recorder(pipeline: Pipeline, options: Mapping[str, Any], names: Sequence[str] = (), /) -> Recorder:
+    """All metrics of a modality, or those of some names, with its first extractor, or else the states of the pipeline's
+    model, and a reader where one is needed.
+
+    Raises UsageError for a name that no metric of the modality has.
+    """
     modality = pipeline.modality
-    if isinstance(modality, Measured):
-        return Recorder(modality, (*GENERAL, *modality.metrics()), modality.extractors()[:1])
-    return Recorder(modality, GENERAL, (StateFeatures(pipeline.model, make(modality.Options, options)),))
+    own = extractors.own(modality)
+    known = own[:1] or [StateFeatures(pipeline.model, make(modality.Options, options))]
+    metrics = (*GENERAL, *(modality.metrics() if isinstance(modality, Measured) else ()))
+    there = [metric.name for metric in metrics]
+    unknown = sorted(set(names) - set(there))
+    if unknown:
+        raise UsageError(f"{modality.name}: {registry.unknown('metric', unknown[0], there)}")
+    chosen = [metric for metric in metrics if not names or metric.name in names]
+    asks = any(isinstance(metric, PerPrompt) for metric in chosen)
+    reader = extractors.reader(modality, [*known, *own]) if asks else None
+    return Recorder(modality, chosen, [*known, *([reader] if reader and reader not in known else [])])
 
 
 def _prepared(study: Study, arm: Arm, models: dict[tuple[str, str], Model], device: str | None) -> Job:
@@ -155,20 +197,27 @@ def _prepared(study: Study, arm: Arm, models: dict[tuple[str, str], Model], devi
     prompt, _ = study.item(arm.modality, 0)
     place = (arm.modality, arm.model or registry.modalities[arm.modality]().default_model)
     try:
-        if place not in models:
-            models[place] = load(place[1], modality=arm.modality, device=device)
-        return prepare(arm.request(study, prompt), model=models[place])
+        job = prepare(arm.request(study, prompt), device=device, model=models.get(place))
     except UsageError as error:
         raise UsageError(f"the arm {_told(arm)} cannot run: {error}") from None
+    models[place] = job.pipeline.model
+    return job
 
 
-def _check_folder(study: Study, folder: Path) -> None:
-    asked = folder / ASKED
-    if not asked.exists():
-        return
-    there = json.loads(asked.read_text(encoding="utf-8"))
-    if there != json.loads(json.dumps(dataclasses.asdict(study))):
-        raise UsageError(f"{folder} holds another study: give another -o, or repeat what {asked} says to go on with it")
+def _keep(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Write what a study asks and how it is measured. Raises UsageError where the folder holds another one."""
+    told = folder / ASKED
+    text = json.dumps(asked, indent=1)
+    if told.exists() and json.loads(told.read_text(encoding="utf-8")) != json.loads(text):
+        raise UsageError(f"{folder} holds another study: give another -o, or repeat what {told} says to go on with it")
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(told, text.encode())
+
+
+def _told_of(recorder: Recorder) -> Sequence[str]:
+    """What its records hold."""
+    metrics = [f"{metric.name} {metric.version}" for metric in recorder.metrics]
+    return [*metrics, *(f"{extractor.name} {extractor.fingerprint}" for extractor in recorder.extractors)]
 
 
 def _told(arm: Arm) -> str:

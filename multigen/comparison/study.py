@@ -17,6 +17,7 @@ from multigen.request import Request
 
 VARIED = ("model", "sampler", "schedule", "steps", "guidance")
 """What arms differ in, beside the modality; the names are those of `Request`."""
+_GUIDED = re.compile(r"(\S*)(?:\s+within\s+(\S+))?(?:\s+beside\s+(\S.*))?")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,12 @@ class Study:
     """Every combination of what is varied, for every modality; an empty tuple is the model's own choice.
 
     prompts: of each modality. options: of each modality, such as {"audio": {"duration": 2.0}}. against, training:
-    folders of real samples of each modality, where there are any.
+    folders of real samples of each modality, where there are any; data: or else the dataset of its first model, whose
+    held-out part is the one and the rest is the other. named: what a level is in each modality, where that differs, by
+    its name: {"strong": {"audio": "cfg:scale=7", "3d": "cfg:scale=3"}}. metrics: names; all that there are if empty.
+
+    A level of guidance is ``NAME:KEY=VALUE,...``, and may go on with ``within LOW:HIGH``, the noise levels at which it
+    is on, and with ``beside MODEL``, the weaker model to steer away from.
     """
 
     modalities: tuple[str, ...]
@@ -38,6 +44,9 @@ class Study:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.modalities:
@@ -47,6 +56,8 @@ class Study:
                 raise UsageError(f"there are no prompts for {name}: give --prompts FILE, or {name}=FILE,... for each")
         if not self.modalities or not self.seeds:
             raise UsageError("a study needs a modality and a seed: such as --modalities audio,3d --seeds 0-7")
+        for name in set(self.data) & {*self.against, *self.training}:
+            raise UsageError(f"--data {name}={self.data[name]} has both parts: leave out --against and --training")
         for name in VARIED:
             given = getattr(self, name)
             for values in given.values() if isinstance(given, Mapping) else [given]:
@@ -92,15 +103,24 @@ class Arm:
 
     def request(self, study: Study, prompt: str, /) -> Request:
         """For a sample of a prompt."""
+        sampler, schedule, guidance = (
+            study.named.get(level, {}).get(self.modality, level)
+            for level in (self.sampler, self.schedule, self.guidance)
+        )
+        found = _GUIDED.fullmatch(guidance)
+        if found is None:
+            raise UsageError(f"--guidance {guidance!r} is not of the form NAME:KEY=VALUE within LOW:HIGH beside MODEL")
         return Request(
             modality=self.modality,
             prompt=prompt,
             options=dict(study.options.get(self.modality, {})),
             model=self.model,
-            sampler=self.sampler,
-            schedule=self.schedule,
+            sampler=sampler,
+            schedule=schedule,
             steps=self.steps or None,
-            guidance=self.guidance,
+            guidance=found[1],
+            guidance_interval=found[2] or "",
+            guide_model=found[3] or "",
         )
 
 

@@ -8,12 +8,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from multigen.comparison.findings import Agreement, Contrast, Findings
+from multigen.comparison.findings import Agreement, Contrast, Findings, paired_repeats
 from multigen.comparison.oracle import OracleError
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
 from multigen.evaluation import PerSample, Result
-from multigen.metrics import Interval, shown
+from multigen.metrics import Interval, digits, shown
 
 Row = Mapping[str, Any]
 
@@ -28,6 +28,7 @@ def results(findings: Findings, /) -> list[Row]:
             "unit": r.unit,
             **_columns("", r.interval),
             **_columns("real_", r.floor),
+            "chance": r.chance,
             "higher_is_better": r.higher_is_better,
             "best": r.best,
             "n": r.n,
@@ -141,7 +142,7 @@ def to_parquet(rows: Sequence[Row], /) -> bytes:
 def markdown(runner: Runner, findings: Findings, /) -> str:
     """The summary: a table for each modality, significant differences, agreement, and what was asked."""
     study = runner.study
-    parts = [f"# Study of {', '.join(study.modalities)}", _asked(runner)]
+    parts = [f"# Study of {', '.join(study.modalities)}", _asked(runner, findings)]
     for modality in study.modalities:
         mine = [arm for arm in findings.arms if arm.modality == modality]
         parts.append(f"## {modality}\n\n{_main_table(mine, findings)}")
@@ -152,13 +153,23 @@ def markdown(runner: Runner, findings: Findings, /) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _asked(runner: Runner) -> str:
+def _asked(runner: Runner, findings: Findings) -> str:
     study = runner.study
     per_arm = f"{study.items} samples an arm, seeds {min(study.seeds)} to {max(study.seeds)}, shared by all arms"
-    real = "; ".join(f"{name} against {folder}" for name, folder in study.against.items()) or "no real samples"
+    folders = {**study.against, **study.data}
+    real = "; ".join(f"{name} against {folder}" for name, folder in folders.items()) or "no real samples"
     return (
-        f"{len(runner.arms)} arms, {per_arm}; {real}. Intervals are of 95 %; p-values of differences are paired by "
-        f"sample and adjusted by Holm's method within each modality and metric. Study {study.fingerprint()}."
+        f"{len(runner.arms)} arms, {per_arm}; {real}. Intervals are of 95 %, by {resamplings(findings.repeats)}; "
+        "p-values of differences are paired by sample and adjusted by Holm's method within each modality and metric. "
+        f"Study {study.fingerprint()}."
+    )
+
+
+def resamplings(repeats: int, /) -> str:
+    """How often was resampled, in words."""
+    return (
+        f"{repeats} resamplings each (bootstrap of prompts, recordings or samples, delete-half jackknife for nearest "
+        f"neighbours), {paired_repeats(repeats)} for differences of sets"
     )
 
 
@@ -177,9 +188,13 @@ def _main_table(mine: Sequence[Arm], findings: Findings) -> str:
                 str(cost.faulty) if cost.faulty else "",
             ]
         )
-    floors = {r.metric: r.floor for r in findings.results[mine[0]]}
-    if any(floors[name] is not None for name in named):
-        rows.append(["real samples", *[""] * (len(varied) + 1), *(shown(floors[name]) for name in named), ""])
+    told = {r.metric: r for r in findings.results[mine[0]]}
+    blank = [""] * (len(varied) + 1)
+    if any(told[name].floor is not None for name in named):
+        rows.append(["real samples", *blank, *(shown(told[name].floor) for name in named), ""])
+    chances = {name: told[name].chance for name in named}
+    if any(chance is not None for chance in chances.values()):
+        rows.append(["chance", *blank, *("" if c is None else digits(c) for c in chances.values()), ""])
     heads = [*varied, "evaluations", "seconds", *(_head(name, findings.results[mine[0]]) for name in named), "faulty"]
     return table(heads, rows)
 
@@ -221,15 +236,24 @@ def _agreement(agreements: Sequence[Agreement]) -> str:
         [
             a.factor,
             a.metric,
-            f"{a.w:.2f}",
-            f"{a.p:.2g}",
-            "; ".join(f"{name}: {' > '.join(map(str, order))}" for name, order in a.order.items()),
+            share(a.w),
+            probability(a.p),
+            "; ".join(f"{name}: {a.written(name)}" for name in a.order),
         ]
         for a in agreements
     ]
     return "Kendall's W is 1 where all modalities rank alike.\n\n" + table(
         ["what", "metric", "W", "p", "from best to worst"], rows
     )
+
+
+def share(w: float, /) -> str:
+    """A coefficient between 0 and 1."""
+    return "undefined" if math.isnan(w) else f"{w:.2f}"
+
+
+def probability(p: float, /) -> str:
+    return "" if math.isnan(p) else f"{p:.2g}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], /) -> str:

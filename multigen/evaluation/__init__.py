@@ -5,7 +5,7 @@ and says how sure it is.
 """
 
 from multigen.evaluation.collection import Collection, Record, Recorder, read_collection
-from multigen.evaluation.contract import Evidence, Extractor, Metric, Need, PerSample, PerSet
+from multigen.evaluation.contract import Evidence, Extractor, Metric, Need, PerItem, PerPrompt, PerSample, PerSet, Reads
 from multigen.evaluation.measure import Result, measure
 
 __all__ = [
@@ -14,8 +14,11 @@ __all__ = [
     "Extractor",
     "Metric",
     "Need",
+    "PerItem",
+    "PerPrompt",
     "PerSample",
     "PerSet",
+    "Reads",
     "Record",
     "Recorder",
     "Result",

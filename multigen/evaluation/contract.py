@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,6 +15,7 @@ from multigen.modality import Sample
 
 if TYPE_CHECKING:
     from multigen.evaluation.collection import Collection
+    from multigen.evaluation.held_out import Item
 
 
 class Need(Enum):
@@ -23,6 +24,7 @@ class Need(Enum):
     PROMPTS = "prompts"
     REAL = "real samples, --against"
     TRAINING = "training samples, --training"
+    ITEMS = "the dataset of the model that is measured, --data"
 
 
 class Extractor(Protocol):
@@ -36,13 +38,37 @@ class Extractor(Protocol):
         """(d,), finite."""
 
 
-@dataclass(frozen=True)
+@runtime_checkable
+class Reads(Extractor, Protocol):
+    """An extractor that gives texts a place among its features: a sample is like a text where their cosine is high."""
+
+    def text(self, prompts: Sequence[str], /) -> Tensor:
+        """(n, d), finite."""
+
+
+class ExtractorLoader(Protocol):
+    """What the entry-point group "multigen.extractors" names."""
+
+    modality: str
+    """Whose samples it sees, empty where that depends on the place."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it needs no place: its weights are there, or it has none."""
+
+    def __call__(self, place: str = "", /) -> Extractor:
+        """The extractor, or the one in a folder that ``multigen train`` wrote. Raises UsageError."""
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What the metrics of one evaluation see."""
 
     made: Collection
     real: Collection | None = None
     training: Collection | None = None
+    items: Mapping[str, Tensor] | None = None
+    """Values of the `PerItem` metrics by name, (n,) each, NaN where an item was not asked or cannot tell."""
 
     def lacks(self, needs: frozenset[Need], /) -> Need | None:
         """The first of the needs that is not there."""
@@ -50,6 +76,7 @@ class Evidence:
             Need.PROMPTS: self.made.prompted,
             Need.REAL: self.real is not None,
             Need.TRAINING: self.training is not None,
+            Need.ITEMS: self.items is not None,
         }
         return next((need for need in Need if need in needs and not there[need]), None)
 
@@ -102,6 +129,31 @@ class PerSet(Metric):
     intervals: Intervals
     fewest: int = 10
     features: Extractor | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PerPrompt(Metric):
+    """A number for every sample, by how like it is to each prompt of its set; it takes an extractor that `Reads`.
+
+    score, chance: from the cosines (n, k) of samples and different prompts, and which prompt is each sample's (n,):
+    every sample's value (n,), and what their mean would be on average if no sample had to do with its prompt.
+    """
+
+    score: Callable[[Tensor, Tensor], Tensor]
+    chance: Callable[[Tensor, Tensor], float]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PerItem(Metric):
+    """A number for every held-out item of a model's dataset, by the model itself: no samples are made for it.
+
+    value: of an item; NaN where the model does not allow it. most: items that are asked at most, 0 is all.
+    """
+
+    value: Callable[[Item], float]
+    most: int = 0
 
 
 @runtime_checkable

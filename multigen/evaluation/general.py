@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from multigen import metrics, set_metrics
-from multigen.evaluation.contract import Need, PerSet, Statistic
+from multigen.evaluation.contract import Metric, Need, PerSet, Statistic
+from multigen.evaluation.prompted import PROMPTED
 from multigen.metrics import bootstrap, distances, gaussian, jackknife, median_distance
 
 LEAST = 0.1
@@ -37,7 +38,7 @@ def _nearest_training(made: Tensor, real: Tensor, training: Tensor) -> Statistic
     return lambda u, v: metrics.nearest_ratio(of_made[u > 0], of_real[v > 0])
 
 
-GENERAL = (
+GENERAL: tuple[Metric, ...] = (
     PerSet(
         name="kad",
         about="kernel distance of the features of made and real samples, 100 times the unbiased squared MMD",
@@ -95,6 +96,7 @@ GENERAL = (
         statistic=_nearest_training,
         intervals=jackknife,
     ),
+    *PROMPTED,
 )
 """In the order in which they are shown."""
 

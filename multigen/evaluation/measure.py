@@ -2,13 +2,28 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from multigen.evaluation.contract import Evidence, Extractor, Metric, Need, PerSample, PerSet
+from multigen.evaluation import prompted
+from multigen.evaluation.collection import Collection
+from multigen.evaluation.contract import (
+    Evidence,
+    Extractor,
+    Metric,
+    Need,
+    PerItem,
+    PerPrompt,
+    PerSample,
+    PerSet,
+    Reads,
+    Statistic,
+)
 from multigen.evaluation.general import standardised
 from multigen.metrics import Interval, between_halves, bootstrap
 
@@ -18,8 +33,9 @@ class Result:
     """What a metric says.
 
     extractor: its name and its fingerprint, empty where none is used. n, reference: how many made and real samples
-    were counted. floor: what real samples reach against real samples, None where that says nothing. note: why there is
-    no value, empty where there is one.
+    were counted. floor: what real samples reach, against real samples or with their own captions; None where that says
+    nothing. chance: what would be reached without regard to the prompts, None where nothing is asked of them. note: why
+    there is no value, empty where there is one.
     """
 
     metric: str
@@ -35,6 +51,80 @@ class Result:
     floor: Interval | None
     seconds: float
     note: str = ""
+    chance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SetStatistic:
+    """A `PerSet` metric bound to features, whose distances are found once.
+
+    floors: what `floor` found, for all that share the real and training features.
+    """
+
+    metric: PerSet
+    made: Tensor
+    real: Tensor
+    training: Tensor
+    floors: dict[tuple[int, int], Interval] = field(default_factory=dict)
+
+    @cached_property
+    def weighted(self) -> Statistic:
+        """Of how often each made and each real sample counts."""
+        return self.metric.statistic(self.made, self.real, self.training)
+
+    def interval(self, made: Tensor, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
+        """made (n,), real (m,): the samples' clusters."""
+        if not len(self.real):
+            nothing = torch.empty(0, dtype=torch.float64)
+            return self.metric.intervals(lambda u: self.weighted(u, nothing), made, repeats=repeats, seed=seed)
+        return self.metric.intervals(self.weighted, made, real, repeats=repeats, seed=seed)
+
+    def floor(self, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
+        """Between random halves of the real samples, whole clusters (m,) on either side."""
+        if (repeats, seed) not in self.floors:
+            statistic = self.metric.statistic(self.real, self.real, self.training)
+            self.floors[repeats, seed] = between_halves(statistic, real, repeats=repeats, seed=seed)
+        return self.floors[repeats, seed]
+
+
+def statistic_of(evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> SetStatistic:
+    """The metric on these samples, to be weighted. extractor: for a metric without features of its own."""
+    used = metric.features or extractor
+    none = torch.empty(0, 0, dtype=torch.float64)
+    sides = [side.features(used.name) if side else none for side in (evidence.real, evidence.made, evidence.training)]
+    real, made, training = sides if metric.features else standardised(*sides)
+    return SetStatistic(metric, made, real, training)
+
+
+Bind: TypeAlias = Callable[[Evidence, PerSet, Extractor], SetStatistic]
+"""`statistic_of`, or what remembers its results."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What came of a metric. n: how many samples were counted."""
+
+    n: int = 0
+    interval: Interval | None = None
+    floor: Interval | None = None
+    chance: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What is looked with, and how often is resampled."""
+
+    extractor: Extractor | None
+    reader: Reads | None
+    bind: Bind
+    repeats: int
+    seed: int
+
+    def used(self, metric: Metric, /) -> Extractor | None:
+        if isinstance(metric, PerPrompt):
+            return self.reader
+        return metric.features or self.extractor if isinstance(metric, PerSet) else None
 
 
 def measure(
@@ -43,18 +133,21 @@ def measure(
     extractor: Extractor | None = None,
     /,
     *,
+    reader: Reads | None = None,
+    bind: Bind = statistic_of,
     repeats: int = 1000,
     seed: int = 0,
 ) -> list[Result]:
-    """One result for every metric, in their order; the evidence was recorded for these metrics and this extractor.
+    """One result for every metric, in their order; the evidence was recorded for these metrics and extractors.
 
-    A metric that lacks something, or has too few samples, says so in its note and has no value.
+    extractor: whose features sets are compared by; reader: the one that samples and prompts are compared by. A metric
+    that lacks something, or has too few samples, says so in its note and has no value.
     """
+    sight = _Sight(extractor, reader, bind, repeats, seed)
     results = []
     for metric in metrics:
         began = time.perf_counter()
-        note, interval, floor, n = _judged(evidence, metric, extractor, repeats, seed)
-        used = metric.features or extractor if isinstance(metric, PerSet) else None
+        found, used = _judged(evidence, metric, sight), sight.used(metric)
         results.append(
             Result(
                 metric=metric.name,
@@ -64,102 +157,97 @@ def measure(
                 best=metric.best,
                 source=metric.source,
                 extractor=f"{used.name} {used.fingerprint}" if used else "",
-                n=n,
+                n=found.n,
                 reference=len(evidence.real) if evidence.real is not None and Need.REAL in metric.needs else 0,
-                interval=interval,
-                floor=floor,
+                interval=found.interval,
+                floor=found.floor,
                 seconds=time.perf_counter() - began,
-                note=note,
+                note=found.note,
+                chance=found.chance,
             )
         )
     return results
 
 
-def statistic_of(evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> "SetStatistic":
-    """The metric on these samples, to be weighted. extractor: for a metric without features of its own."""
-    used = metric.features or extractor
-    none = torch.empty(0, 0, dtype=torch.float64)
-    sides = [side.features(used.name) if side else none for side in (evidence.real, evidence.made, evidence.training)]
-    real, made, training = sides if metric.features else standardised(*sides)
-    return SetStatistic(metric, made, real, training)
-
-
-@dataclass(frozen=True, eq=False)
-class SetStatistic:
-    """A `PerSet` metric bound to features."""
-
-    metric: PerSet
-    made: Tensor
-    real: Tensor
-    training: Tensor
-
-    def interval(self, made: Tensor, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
-        """made (n,), real (m,): the samples' clusters."""
-        statistic = self.metric.statistic(self.made, self.real, self.training)
-        if not len(self.real):
-            nothing = torch.empty(0, dtype=torch.float64)
-            return self.metric.intervals(lambda u: statistic(u, nothing), made, repeats=repeats, seed=seed)
-        return self.metric.intervals(statistic, made, real, repeats=repeats, seed=seed)
-
-    def floor(self, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
-        """Between random halves of the real samples, whole clusters (m,) on either side."""
-        statistic = self.metric.statistic(self.real, self.real, self.training)
-        return between_halves(statistic, real, repeats=repeats, seed=seed)
-
-
-def _judged(
-    evidence: Evidence, metric: Metric, extractor: Extractor | None, repeats: int, seed: int
-) -> tuple[str, Interval | None, Interval | None, int]:
-    """The note, the interval, the floor, and how many samples were counted."""
+def _judged(evidence: Evidence, metric: Metric, sight: _Sight) -> _Found:
     lacking = evidence.lacks(metric.needs)
     if lacking is not None:
-        return f"needs {lacking.value}", None, None, 0
+        return _Found(note=f"needs {lacking.value}")
     if isinstance(metric, PerSample):
-        return _per_sample(evidence, metric, repeats, seed)
-    if not isinstance(metric, PerSet):
-        raise TypeError(f"{metric.name} is neither a PerSample nor a PerSet")
-    return _per_set(evidence, metric, extractor, repeats, seed)
+        return _per_sample(evidence, metric, sight)
+    if isinstance(metric, PerPrompt):
+        return _per_prompt(evidence, metric, sight)
+    if isinstance(metric, PerSet):
+        return _per_set(evidence, metric, sight)
+    if isinstance(metric, PerItem):
+        return _per_item(evidence, metric, sight)
+    raise TypeError(f"{metric.name} is none of PerSample, PerPrompt, PerSet and PerItem")
 
 
-def _per_sample(
-    evidence: Evidence, metric: PerSample, repeats: int, seed: int
-) -> tuple[str, Interval | None, Interval | None, int]:
+def _per_sample(evidence: Evidence, metric: PerSample, sight: _Sight) -> _Found:
     found = evidence.made.values(metric.name)
     counted = found.isfinite()
     if not bool(counted.any()):
-        return "no prompt asks for it", None, None, 0
+        return _Found(note="no prompt asks for it")
     floor = None
     if evidence.real is not None:
-        floor = _mean(evidence.real.values(metric.name), evidence.real.clusters(), repeats, seed)
-    return "", _mean(found, evidence.made.clusters(), repeats, seed), floor, int(counted.sum())
+        floor = _mean(evidence.real.values(metric.name), evidence.real, sight)
+    return _Found(int(counted.sum()), _mean(found, evidence.made, sight), floor)
 
 
-def _mean(found: Tensor, clusters: Tensor, repeats: int, seed: int) -> Interval | None:
+def _per_prompt(evidence: Evidence, metric: PerPrompt, sight: _Sight) -> _Found:
+    """The interval is for other prompts of the kind, the floor for other real samples."""
+    if sight.reader is None:
+        return _Found(note="needs an extractor that knows texts: name one that does, --extractor")
+    similarity, own = prompted.similarities(evidence.made, sight.reader)
+    count = similarity.shape[1]
+    if count < 2:
+        return _Found(note="needs two different prompts")
+    interval = _mean(metric.score(similarity, own), evidence.made, sight)
+    floor, real = None, evidence.real
+    if real is not None and len(real) and real.prompted:
+        theirs = prompted.similarities(real, sight.reader)
+        if theirs[0].shape[1] >= count:
+            floor = _mean(prompted.expected(metric, *theirs, count), real, sight)
+    return _Found(len(own), interval, floor, metric.chance(similarity, own))
+
+
+def _per_item(evidence: Evidence, metric: PerItem, sight: _Sight) -> _Found:
+    found = evidence.items[metric.name] if evidence.items else torch.empty(0)
+    kept = found[found.isfinite()]
+    if not len(kept):
+        return _Found(note="not defined for this model")
+    return _Found(len(kept), _bootstrapped(kept, torch.arange(len(kept)), sight))
+
+
+def _mean(found: Tensor, collection: Collection, sight: _Sight) -> Interval | None:
+    """Of the finite values (n,), one for each sample of the collection."""
     counted = found.isfinite()
     if not bool(counted.any()):
         return None
-    kept = found[counted]
-    return bootstrap(lambda u: float(u @ kept / u.sum()), clusters[counted], repeats=repeats, seed=seed)
+    return _bootstrapped(found[counted], collection.clusters()[counted], sight)
 
 
-def _per_set(
-    evidence: Evidence, metric: PerSet, extractor: Extractor | None, repeats: int, seed: int
-) -> tuple[str, Interval | None, Interval | None, int]:
+def _bootstrapped(kept: Tensor, clusters: Tensor, sight: _Sight) -> Interval:
+    """The mean of values (n,)."""
+    return bootstrap(lambda u: float(u @ kept / u.sum()), clusters, repeats=sight.repeats, seed=sight.seed)
+
+
+def _per_set(evidence: Evidence, metric: PerSet, sight: _Sight) -> _Found:
     n = len(evidence.made)
-    extractor = metric.features or extractor
+    extractor = metric.features or sight.extractor
     if extractor is None:
-        return "needs features: the modality has no extractor, name one", None, None, 0
+        return _Found(note="needs features: the modality has no extractor, name one")
     real = evidence.real if Need.REAL in metric.needs else None
     few = min(n, len(real)) if real is not None else n
     if few < metric.fewest:
-        return f"too few samples: {few}, at least {metric.fewest} are needed", None, None, 0
-    bound = statistic_of(evidence, metric, extractor)
+        return _Found(note=f"too few samples: {few}, at least {metric.fewest} are needed")
+    bound = sight.bind(evidence, metric, extractor)
     clusters = real.clusters() if real is not None else torch.empty(0, dtype=torch.int64)
     # The prompts of a set are given: to draw other ones would change what it is a set of.
-    interval = bound.interval(torch.arange(n), clusters, repeats=repeats, seed=seed)
+    interval = bound.interval(torch.arange(n), clusters, repeats=sight.repeats, seed=sight.seed)
     floor = None
     if real is not None and len(torch.unique(clusters)) >= 2 * metric.fewest:
-        floor = bound.floor(clusters, repeats=repeats, seed=seed)
-    if math.isnan(interval.value):
-        return "undefined on these samples", None, floor, n
-    return "", interval, floor, n
+        floor = bound.floor(clusters, repeats=sight.repeats, seed=sight.seed)
+    note = "undefined on these samples" if math.isnan(interval.value) else ""
+    return _Found(n, None if note else interval, floor, note=note)

@@ -1,0 +1,1 @@
+"""Pipelines of diffusers, from a folder or a hub, as models. Importing this package imports no part of diffusers."""

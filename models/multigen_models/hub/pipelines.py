@@ -1,0 +1,79 @@
+"""Loading a pipeline of diffusers from a folder that was checked, onto the machine that is there."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from multigen.errors import UsageError
+from multigen.loading import Loading, choose, quantize
+from multigen_models.hub.files import LIBRARIES, Index, sizes, variant
+from multigen_models.hub.quiet import quiet
+
+
+def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loading, /) -> Any:
+    """The pipeline in a folder, ready to run. network: the component to be quantized.
+
+    Raises UsageError for parts that do not fit together, and for what this machine cannot do.
+    """
+    import torch
+    from diffusers import DiffusionPipeline
+    from safetensors import SafetensorError
+
+    if not asked.trust_remote_code:
+        _check_classes(folder, index)
+    loading = choose(asked, sizes=tuple(sizes(folder, index).values()))
+    try:
+        with quiet():
+            pipe = DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=getattr(torch, loading.dtype),
+                variant=variant(folder, index),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=loading.trust_remote_code,
+            )
+    except ImportError as error:
+        raise UsageError(f"{folder} needs a package that is not installed ({_first_line(error)})") from None
+    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
+        raise UsageError(
+            f"{folder} cannot be loaded as {index.pipeline} ({_first_line(error)}): copy the model again"
+        ) from None
+    pipe.set_progress_bar_config(disable=True)
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval().requires_grad_(False)
+    if loading.quantize and network is not None:
+        quantize(getattr(pipe, network))
+    return _placed(pipe, loading)
+
+
+def _check_classes(folder: Path, index: Index) -> None:
+    """Raise UsageError for a class that the installed libraries do not have."""
+    for component in index.components:
+        if component.library in LIBRARIES and not hasattr(import_module(component.library), component.kind):
+            raise UsageError(
+                f"{folder}: its {component.name} is {component.kind}, which this version of {component.library} does "
+                f"not have: pip install -U {component.library}"
+            )
+
+
+def _placed(pipe: Any, loading: Loading) -> Any:
+    """On its device, or only as much of it as is at work there."""
+    import torch
+
+    if loading.offload == "model":
+        pipe.enable_model_cpu_offload(device=loading.device)
+    elif loading.offload == "group":
+        pipe.enable_group_offload(
+            onload_device=torch.device(loading.device),
+            offload_device=torch.device("cpu"),
+            offload_type="leaf_level",
+            use_stream=loading.device == "cuda",
+        )
+    else:
+        pipe.to(loading.device)
+    return pipe
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
