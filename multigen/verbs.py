@@ -65,9 +65,8 @@ def generate(orders: Orders, /) -> int:
     from multigen.pipeline import ready
     from multigen.whole import WholeJob
 
-    if orders.verbose:
-        _say_choices()
-    first = ready(requests[0], loading=orders.loading)
+    with _choices_said(orders.verbose):
+        first = ready(requests[0], loading=orders.loading)
     if isinstance(orders.modality, Checks) and isinstance(first.model, Kind):
         orders.modality.check(paths[0], first.options, first.model.kind)
     if isinstance(first, WholeJob) and first.ignored and not orders.quiet:
@@ -109,15 +108,24 @@ def _say_made(orders: Orders, report: Sequence[Mapping[str, Any]]) -> None:
             print(orders.picture)
 
 
-def _say_choices() -> None:
-    """What the package logs, such as where a model is loaded, on stderr."""
+@contextmanager
+def _choices_said(wanted: bool) -> Iterator[None]:
+    """What the package logs meanwhile, such as where a model is loaded, on stderr."""
+    if not wanted:
+        yield
+        return
     import logging
 
-    logger = logging.getLogger("multigen")
-    logger.setLevel(logging.INFO)
-    handler = logging.StreamHandler()
+    logger, handler = logging.getLogger("multigen"), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("multigen: %(message)s"))
-    logger.handlers = [handler]
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def _sampled(job: "Job | WholeJob", seed: int, advance: Callable[[], None]) -> Sample:
