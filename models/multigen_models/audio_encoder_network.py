@@ -9,6 +9,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from multigen_models.contrast_encoder import Encoder, Pyramid
+from multigen_models.layers import moved
 from multigen_models.text import WIDTH
 
 
@@ -28,7 +29,7 @@ class SoundEncoder(Encoder, ModelMixin, ConfigMixin):
         self.pyramid = Pyramid((1, *channels))
         rows = bands // 2 ** len(channels)
         self.head = nn.Linear(2 * rows * channels[-1], WIDTH)
-        self.to(memory_format=torch.channels_last)
+        moved(self, memory_format=torch.channels_last)
 
     def encode(self, x: Tensor, /) -> Tensor:
         """x: (b, 1, bands, frames) -> (b, 384)."""

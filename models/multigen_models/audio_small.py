@@ -55,7 +55,7 @@ class AudioSmall:
         from multigen_models.spectrogram_unet import SpectrogramUNet
 
         about = read_about(folder)
-        network = read_network(SpectrogramUNet, folder, dtype=dtype).to(device)
+        network = read_network(SpectrogramUNet, folder, dtype=dtype, device=device)
         scale = Scale.read(about, axes=2)
         return cls(network, Spectrogram(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
 

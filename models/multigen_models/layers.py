@@ -227,6 +227,12 @@ def hidden(name: str, /) -> bool:
     return any(part in name for part in HIDDEN)
 
 
+def moved(network: Any, /, **where: Any) -> Any:
+    """`torch.nn.Module.to`: that of diffusers' ModelMixin imports peft first, a second of every start."""
+    nn.Module.to(network, **where)
+    return network
+
+
 def zeroed(layer: nn.Module, /) -> Any:
     """The layer with weights and bias of zero: a residual branch begins as nothing."""
     nn.init.zeros_(layer.weight)

@@ -16,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
-from multigen_models.layers import Norm, zeroed
+from multigen_models.layers import Norm, moved, zeroed
 
 PAIR = 2
 FOLD = 4  # pixels along the edge of a block that becomes one position
@@ -67,7 +67,7 @@ class PairAutoencoder(ModelMixin, ConfigMixin):
             ChannelNorm(fine),
             nn.Conv2d(fine, pixels, 3, padding=1),
         )
-        self.to(memory_format=torch.channels_last)
+        moved(self, memory_format=torch.channels_last)
 
     def encode(self, x: Tensor, /) -> Tensor:
         """Raises ValueError unless the number of frames is even, and height and width are multiples of 8."""

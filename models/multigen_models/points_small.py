@@ -55,7 +55,7 @@ class PointsSmall:
         """From a folder that `PointsRecipe.export` wrote."""
         from multigen_models.point_transformer import PointTransformer
 
-        network = read_network(PointTransformer, folder, dtype=dtype).to(device)
+        network = read_network(PointTransformer, folder, dtype=dtype, device=device)
         return cls(network, Scale.read(read_about(folder), axes=1), fingerprint(folder), device, network.dtype)
 
     def with_network(self, network: Any, /, *, fingerprint: str) -> "PointsSmall":

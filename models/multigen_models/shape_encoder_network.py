@@ -9,6 +9,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from multigen_models.contrast_encoder import Encoder, Pyramid
+from multigen_models.layers import moved
 from multigen_models.text import WIDTH
 
 
@@ -28,7 +29,7 @@ class SolidEncoder(Encoder, ModelMixin, ConfigMixin):
         self.pyramid = Pyramid((4, *channels), conv=nn.Conv3d)
         left = cells // 2 ** len(channels)
         self.head = nn.Linear(left**3 * channels[-1], WIDTH)
-        self.to(memory_format=torch.channels_last_3d)
+        moved(self, memory_format=torch.channels_last_3d)
 
     def encode(self, x: Tensor, /) -> Tensor:
         """x: (b, 4, cells, cells, cells) -> (b, 384)."""

@@ -68,8 +68,8 @@ class VideoSmall:
         from multigen_models.video_unet import VideoUNet
 
         about = read_about(folder)
-        network = read_network(VideoUNet, folder, dtype=dtype).to(device)
-        codec = read_network(PairAutoencoder, folder / "codec", dtype=dtype).to(device)
+        network = read_network(VideoUNet, folder, dtype=dtype, device=device)
+        codec = read_network(PairAutoencoder, folder / "codec", dtype=dtype, device=device)
         marks = fingerprint(folder)[:8] + fingerprint(folder / "codec")[:8]
         return cls(network, codec, Scale.read(about, axes=4), marks, device, network.dtype)
 

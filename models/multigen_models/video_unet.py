@@ -16,7 +16,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from multigen_models.layers import Attention, Context, Norm, ResidualBlock, UNet, zeroed
+from multigen_models.layers import Attention, Context, Norm, ResidualBlock, UNet, moved, zeroed
 from multigen_models.pair_autoencoder import LATENT
 
 
@@ -70,7 +70,7 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
         self._add_levels(axes=2, channels=channels, stage=stage, grow=partial(nn.Conv2d, kernel_size=1))
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Conv2d(channels[0], features, 3, padding=1))
-        self.to(memory_format=torch.channels_last)
+        moved(self, memory_format=torch.channels_last)
 
     @property
     def multiple(self) -> int:

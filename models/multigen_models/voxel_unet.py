@@ -16,7 +16,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from multigen_models.layers import Context, Norm, Stage, UNet, zeroed
+from multigen_models.layers import Context, Norm, Stage, UNet, moved, zeroed
 
 
 @final
@@ -67,7 +67,7 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
         )
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Linear(channels[0], features))
-        self.to(memory_format=torch.channels_last_3d)
+        moved(self, memory_format=torch.channels_last_3d)
 
     def forward(self, x: Tensor, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
         """The network's output, of the shape of x.

@@ -52,7 +52,7 @@ class VoxelsSmall:
         from multigen_models.voxel_unet import VoxelUNet
 
         about = read_about(folder)
-        network = read_network(VoxelUNet, folder, dtype=dtype).to(device)
+        network = read_network(VoxelUNet, folder, dtype=dtype, device=device)
         scale = Scale.read(about, axes=4)
         return cls(network, DistanceGrid(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
 
