@@ -182,7 +182,7 @@ def dpmpp_2m(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /) -> Iterat
             h = math.log(s / t)
             if before is not None:
                 d_before, h_before = before
-                guess = d + (d - d_before) * (h / h_before / 2)
+                guess = torch.lerp(d_before, d, 1 + h / h_before / 2)  # d and as much again of its last change
             before = d, h
         x = torch.lerp(guess, x, t / s)
         yield Step(i, t, x, d)
