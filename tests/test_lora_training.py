@@ -4,15 +4,13 @@ import csv
 import dataclasses
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from killing import killed
 from lora_files import random_factors
 from lora_networks import NETWORKS
 from lora_toy import LORA_SETTINGS, RANK, Carrier, base, low_rank
@@ -54,15 +52,7 @@ def test_it_learns(whole):
 
 
 def test_a_killed_run_goes_on_exactly(whole, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / "lora_toy.py"), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if int(line) >= 480:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
+    killed("lora_toy.py", tmp_path, at=480)
     rest = list(train(low_rank(base()), LORA_SETTINGS, tmp_path))
     assert 400 < rest[0].samples < 960
     folder, _, _ = whole

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from killing import killed
 from safetensors.torch import load_file
 from torch import nn
 from toy_recipe import SETTINGS, ToyRecipe
@@ -34,15 +34,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def test_a_killed_run_goes_on_exactly(uninterrupted, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / "toy_recipe.py"), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if int(line) >= 480:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
+    killed("toy_recipe.py", tmp_path, at=480)
     rest = finish(tmp_path)
     assert 400 < rest[0].samples < 960
     whole, _ = uninterrupted

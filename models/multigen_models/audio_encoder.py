@@ -1,7 +1,5 @@
 """The embedded encoder of sounds: log-mel spectrograms to the text encoder's space."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -11,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multigen.modality import Sample
-from multigen_models.contrast_encoder import PublishedEncoder, places
+from multigen_models.contrast_encoder import PublishedEncoder, SampleEncoder
+from multigen_models.loudness import loud_rms
 from multigen_models.weights import ZOO, fingerprint, read_network
 
 SAMPLE_RATE = 24_000
@@ -26,15 +25,11 @@ MIDDLE, SPREAD = -3.4, 2.2
 
 
 @final
-@dataclass(frozen=True)
-class AudioEncoder:
-    """A `multigen.evaluation.contract.Reads`."""
+class AudioEncoder(SampleEncoder):
+    """Of sounds, whatever their level and rate."""
 
-    network: Any
-    fingerprint: str
-    name: str = "audio-encoder"
-    modality: str = "audio"
-    loader: ClassVar[str] = "audio-encoder"
+    name: ClassVar[str] = "audio-encoder"
+    modality: ClassVar[str] = "audio"
 
     @classmethod
     def load(cls, folder: Path, /) -> "AudioEncoder":
@@ -42,13 +37,8 @@ class AudioEncoder:
 
         return cls(read_network(SoundEncoder, folder), fingerprint(folder))
 
-    @torch.no_grad()
-    def __call__(self, sample: Sample, /) -> Tensor:
-        """(384,) of length 1, whatever the level and the rate of the sound."""
-        return F.normalize(self.network.encode(seen(_mono(sample))[None]), dim=1)[0]
-
-    def text(self, prompts: Sequence[str], /) -> Tensor:
-        return places(prompts)
+    def seen(self, sample: Sample, /) -> Tensor:
+        return seen(_mono(sample))
 
 
 def _mono(sample: Sample) -> Tensor:
@@ -60,10 +50,7 @@ def _mono(sample: Sample) -> Tensor:
 
 def seen(wave: Tensor, /) -> Tensor:
     """What the network sees of a wave (t,): (1, 64, t / 384), loud parts at a common level."""
-    hop = SAMPLE_RATE // 20
-    frames = F.pad(wave, (0, -len(wave) % hop)).view(-1, hop).square().mean(1)
-    loud = frames[frames >= frames.quantile(0.7)].mean().sqrt()
-    wave = wave * (LOUD / loud.clamp(min=1e-5))
+    wave = wave * (LOUD / loud_rms(wave, SAMPLE_RATE).clamp(min=1e-5))
     # Of power, because reduced precision would lose what is quiet.
     spectrum = torch.stft(wave, N_FFT, HOP, window=torch.hann_window(N_FFT), return_complex=True, pad_mode="constant")
     power = _filters().T @ spectrum[:, : len(wave) // HOP].abs().square()

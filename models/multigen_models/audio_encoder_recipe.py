@@ -25,7 +25,7 @@ class AudioEncoderRecipe(ContrastRecipe):
     """For a folder that `multigen_models.audio_data` takes; held out are whole recordings, once each."""
 
     modality: ClassVar[str] = "audio"
-    loader: ClassVar[str] = AudioEncoder.loader
+    loader: ClassVar[str] = AudioEncoder.name
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self._seed, self._warm_start = seed, warm_start

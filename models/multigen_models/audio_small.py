@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from multigen.denoise import Cond, Denoiser, Parameterization, bind, local, ring, windowed
 from multigen.modality import Sample
 from multigen.model import Defaults
+from multigen_models.loudness import loud_rms
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
@@ -110,10 +110,7 @@ class AudioSmall:
 
 def _gain(wave: Tensor, sample_rate: int) -> float:
     """The factor that brings the loudest 30 % of 50 ms frames to an RMS of 0.1, as in training; at most 30."""
-    hop = sample_rate // 20
-    frames = F.pad(wave, (0, -len(wave) % hop)).view(-1, hop).square().mean(1)
-    loud = frames[frames >= frames.quantile(0.7)].mean().sqrt()
-    return float((LOUD / loud.clamp(min=1e-9)).clamp(max=30.0))
+    return float((LOUD / loud_rms(wave, sample_rate).clamp(min=1e-9)).clamp(max=30.0))
 
 
 published = Published(ZOO / "audio-small", AudioSmall.load)

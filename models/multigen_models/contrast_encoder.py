@@ -21,6 +21,7 @@ from multigen.denoise import Cond
 from multigen.errors import UsageError
 from multigen.evaluation.contract import Extractor
 from multigen.metrics import ranks
+from multigen.modality import Sample
 from multigen.training import Items
 from multigen_models.layers import Norm, hidden
 from multigen_models.prompts import embed
@@ -158,6 +159,29 @@ def contrast(logits: Tensor, text: Tensor, /) -> Tensor:
 def places(prompts: Sequence[str], /) -> Tensor:
     """(n, 384) of length 1, of prompts."""
     return torch.stack([embed(prompt)["pooled"] for prompt in prompts]) if prompts else torch.empty(0, WIDTH)
+
+
+@dataclass(frozen=True)
+class SampleEncoder(ABC):
+    """Abstract: a trained `Encoder` as a `multigen.evaluation.contract.Reads`."""
+
+    network: Any
+    fingerprint: str
+    name: ClassVar[str]
+    """Also the loader of its folders."""
+    modality: ClassVar[str]
+
+    @abstractmethod
+    def seen(self, sample: Sample, /) -> Tensor:
+        """What the network sees of a sample."""
+
+    @torch.no_grad()
+    def __call__(self, sample: Sample, /) -> Tensor:
+        """(384,) of length 1."""
+        return F.normalize(self.network.encode(self.seen(sample)[None]), dim=1)[0]
+
+    def text(self, prompts: Sequence[str], /) -> Tensor:
+        return places(prompts)
 
 
 @final

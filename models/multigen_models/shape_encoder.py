@@ -1,16 +1,13 @@
 """The embedded encoder of shapes, meshes and clouds alike: coloured points to the text encoder's space."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from multigen.modality import Sample
-from multigen_models.contrast_encoder import PublishedEncoder, places
+from multigen_models.contrast_encoder import PublishedEncoder, SampleEncoder
 from multigen_models.points_small import cube_points
 from multigen_models.weights import ZOO, fingerprint, read_network
 
@@ -18,15 +15,11 @@ POINTS, CELLS = 2048, 32
 
 
 @final
-@dataclass(frozen=True)
-class ShapeEncoder:
-    """A `multigen.evaluation.contract.Reads`."""
+class ShapeEncoder(SampleEncoder):
+    """Of meshes and clouds, whatever their size and place. Raises UsageError for a shape without extent."""
 
-    network: Any
-    fingerprint: str
-    name: str = "shape-encoder"
-    modality: str = "3d"
-    loader: ClassVar[str] = "shape-encoder"
+    name: ClassVar[str] = "shape-encoder"
+    modality: ClassVar[str] = "3d"
 
     @classmethod
     def load(cls, folder: Path, /) -> "ShapeEncoder":
@@ -34,13 +27,8 @@ class ShapeEncoder:
 
         return cls(read_network(SolidEncoder, folder), fingerprint(folder))
 
-    @torch.no_grad()
-    def __call__(self, sample: Sample, /) -> Tensor:
-        """(384,) of length 1, whatever the size and the place. Raises UsageError for a shape without extent."""
-        return F.normalize(self.network.encode(seen(cube_points(sample, POINTS))[None]), dim=1)[0]
-
-    def text(self, prompts: Sequence[str], /) -> Tensor:
-        return places(prompts)
+    def seen(self, sample: Sample, /) -> Tensor:
+        return seen(cube_points(sample, POINTS))
 
 
 def seen(points: Tensor, /) -> Tensor:

@@ -23,7 +23,7 @@ class ShapeEncoderRecipe(ContrastRecipe):
     modality: ClassVar[str] = "3d"
     # In bfloat16 the gradient of convolutions over the smallest maps overflows on CPUs (torch 2.13, 2 x 2 x 2 cells).
     settings: ClassVar[Mapping[str, Any]] = {**ContrastRecipe.settings, "precision": "no"}
-    loader: ClassVar[str] = ShapeEncoder.loader
+    loader: ClassVar[str] = ShapeEncoder.name
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self._seed, self._warm_start = seed, warm_start
