@@ -22,7 +22,7 @@ PAIR = 2
 FOLD = 4  # pixels along the edge of a block that becomes one position
 FACTOR = 2 * FOLD
 """Pixels along the edge of one position of the latents."""
-LATENT = 12
+LATENT = 16
 """Channels of the latents."""
 
 

@@ -20,6 +20,7 @@ from multigen_models.weights import read_network, start, write_folder
 
 ENDLESS = 1 << 40
 CROP, FRAMES = 64, 4  # what it is trained on, in pixels and frames: it sees no further than some 40 pixels
+CROPS = 4  # from one scene after another: filming it takes longer than a step on one of them
 VALIDATION_CLIPS = 48
 ILLUSTRATIONS = 6
 NOISE = 0.1  # deviation of what is added to the latents, so that slight errors in them do no harm
@@ -94,16 +95,20 @@ class VideoCodecRecipe:
 
 @final
 class _Crops:
-    """Crops (3, FRAMES, CROP, CROP) in [-1, 1] of scenes, one from each."""
+    """Crops (3, FRAMES, CROP, CROP) in [-1, 1] of scenes, CROPS from each; the last scene is kept at hand."""
 
     def __init__(self, scenes: VideoScenes, seed: int) -> None:
         self._scenes, self._seed = scenes, seed
+        self._last: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
-        return len(self._scenes)
+        return CROPS * len(self._scenes)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        frames, _, _ = self._scenes[index]
+        scene = index // CROPS
+        if self._last is None or self._last[0] != scene:
+            self._last = scene, self._scenes[scene][0]
+        frames = self._last[1]
         t, _, h, w = frames.shape
         # The third number tells this generator from the one of the scene.
         first, top, left = np.random.default_rng((self._seed, index, 1)).integers(
