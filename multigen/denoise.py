@@ -12,8 +12,8 @@ sigma (Karras et al., arXiv 2206.00364, eq. 7):
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Protocol, TypeAlias
 
 import torch
@@ -52,7 +52,7 @@ class Parameterization:
         """The denoised x0 that a network output stands for; all (b, ...)."""
         if isinstance(sigma, Tensor):
             return torch.addcmul(along(self.skip, sigma, x) * x, along(self.out, sigma, x), prediction)
-        return torch.add(_at(self.skip, sigma) * x, prediction, alpha=_at(self.out, sigma))
+        return (_at(self.skip, sigma) * x).add_(prediction, alpha=_at(self.out, sigma))
 
     def from_x0(self, x0: Tensor, x: Tensor, sigma: Sigma, /) -> Tensor:
         """The network output that stands for x0: the training target when x0 is the clean sample."""
@@ -95,6 +95,7 @@ flow = Parameterization(lambda s: 1 / (1 + s), lambda s: -s / (1 + s), lambda s:
 (Liu et al., arXiv 2209.03003; Lipman et al., arXiv 2210.02747)."""
 
 
+@cache  # one for each sigma_data, so that denoisers with it join
 def edm(sigma_data: float = 0.5, /) -> Parameterization:
     """Preconditioning for data of standard deviation sigma_data (arXiv 2206.00364, table 1)."""
     var = sigma_data**2
@@ -106,6 +107,7 @@ def edm(sigma_data: float = 0.5, /) -> Parameterization:
     )
 
 
+@cache
 def local(variance: float, /) -> Parameterization:
     """D = c x + (1 - c) F with c = variance / (variance + sigma^2), for data of unit variance.
 
@@ -132,7 +134,33 @@ class Bound:
     rows: int | None
 
     def __call__(self, x: Tensor, sigma: Sigma, /) -> Tensor:
-        return evaluate(x, sigma, self)[0]
+        return _forward([self], x, sigma)[0]
+
+    def joins(self, other: "Bound", /) -> bool:
+        """Whether one forward pass can serve both."""
+        same = (self.network, self.parameterization, self.dtype, self.rows)
+        shapes = {key: value.shape[1:] for key, value in self.cond.items()}
+        return same == (other.network, other.parameterization, other.dtype, other.rows) and shapes == {
+            key: value.shape[1:] for key, value in other.cond.items()
+        }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A denoiser of windows, cross-faded along a longer axis: a `Denoiser`. Make it with `windowed` or `ring`."""
+
+    denoise: Denoiser
+    dim: int
+    size: int
+    overlap: int
+    closed: bool
+
+    def __call__(self, x: Tensor, sigma: Sigma, /) -> Tensor:
+        return _crossfaded([self], x, sigma)[0]
+
+    def joins(self, other: "Spread", /) -> bool:
+        """Whether both have the same windows."""
+        return self == replace(other, denoise=self.denoise)
 
 
 def bind(
@@ -153,40 +181,38 @@ def bind(
 
 
 def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
-    """What every denoiser says about the same x, in one batched forward pass where they share a network."""
-    first = denoisers[0]
-    if not isinstance(first, Bound) or not all(_joinable(first, d) for d in denoisers):
-        return [_forward(d, x, sigma) if isinstance(d, Bound) else d(x, sigma) for d in denoisers]
+    """What every denoiser says about the same x: window by window where they have the same windows, and in one batched
+    forward pass where they share a network that has no limit of rows."""
     bound = [d for d in denoisers if isinstance(d, Bound)]
-    k, b = len(bound), x.shape[0]
-    cond = {key: torch.cat([d.cond[key].expand(b, *d.cond[key].shape[1:]) for d in bound]) for key in first.cond}
-    joined = Bound(first.network, first.parameterization, cond, first.dtype, None)
-    levels = sigma.expand(b).repeat(k) if isinstance(sigma, Tensor) else sigma
-    return list(_forward(joined, x.repeat(k, *[1] * (x.ndim - 1)), levels).chunk(k))
+    if len(bound) == len(denoisers) and all(map(bound[0].joins, bound)):
+        return _forward(bound, x, sigma)
+    spread = [d for d in denoisers if isinstance(d, Spread)]
+    if len(spread) == len(denoisers) and all(map(spread[0].joins, spread)):
+        return _crossfaded(spread, x, sigma)
+    return [denoise(x, sigma) for denoise in denoisers]
 
 
-def _joinable(a: Bound, b: Denoiser) -> bool:
-    return (
-        isinstance(b, Bound)
-        and a.rows is None
-        and (a.network, a.parameterization, a.dtype, a.rows) == (b.network, b.parameterization, b.dtype, b.rows)
-        and {k: t.shape[1:] for k, t in a.cond.items()} == {k: t.shape[1:] for k, t in b.cond.items()}
-    )
-
-
-def _forward(bound: Bound, x: Tensor, sigma: Sigma) -> Tensor:
-    p, b = bound.parameterization, x.shape[0]
-    dtype = bound.dtype or x.dtype
+def _forward(bound: Sequence[Bound], x: Tensor, sigma: Sigma) -> list[Tensor]:
+    """The x0 of denoisers that join, each (b, ...)."""
+    p, dtype = bound[0].parameterization, bound[0].dtype or x.dtype
     inner, noise = _entered(p, x, sigma)
-    inner = inner.to(dtype)
-    cond = {key: value.expand(b, *value.shape[1:]) for key, value in bound.cond.items()}
-    rows = bound.rows or b
-    parts = [
-        bound.network(inner[i : i + rows], noise[i : i + rows], **{k: c[i : i + rows] for k, c in cond.items()})
-        for i in range(0, b, rows)
+    return [p.to_x0(output.to(x.dtype), x, sigma) for output in _outputs(bound, inner.to(dtype), noise)]
+
+
+def _outputs(bound: Sequence[Bound], inner: Tensor, noise: Tensor) -> Sequence[Tensor]:
+    """What the network makes of the same input under each condition."""
+    network, rows, b, k = bound[0].network, bound[0].rows, inner.shape[0], len(bound)
+    conds = [{key: value.expand(b, *value.shape[1:]) for key, value in d.cond.items()} for d in bound]
+    if rows is None and k > 1:
+        cond = {key: torch.cat([cond[key] for cond in conds]) for key in conds[0]}
+        return network(inner.repeat(k, *[1] * (inner.ndim - 1)), noise.repeat(k), **cond).chunk(k)
+    if rows is None or rows >= b:
+        return [network(inner, noise, **cond) for cond in conds]
+    parts = [slice(i, i + rows) for i in range(0, b, rows)]
+    return [
+        torch.cat([network(inner[at], noise[at], **{key: value[at] for key, value in cond.items()}) for at in parts])
+        for cond in conds
     ]
-    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return p.to_x0(joined.to(x.dtype), x, sigma)
 
 
 def _entered(p: Parameterization, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
@@ -196,7 +222,7 @@ def _entered(p: Parameterization, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tens
     return _at(p.into, sigma) * x, x.new_full(x.shape[:1], _at(p.noise, sigma))
 
 
-def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
+def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Spread:
     """A denoiser for a longer axis: overlapping windows denoised jointly (MultiDiffusion, arXiv 2302.08113).
 
     Along `dim`, windows of `size` start every ``size - overlap`` or closer, the last one flush with the end,
@@ -205,17 +231,10 @@ def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Deno
     Raises ValueError unless 0 <= overlap < size.
     """
     _check_overlap(size, overlap)
-
-    def denoised(x: Tensor, sigma: Sigma, /) -> Tensor:
-        length = x.shape[dim]
-        if length <= size:
-            return denoise(x, sigma)
-        return _joined(denoise, x, sigma, dim, window_starts(length, size, overlap), size, overlap)
-
-    return denoised
+    return Spread(denoise, dim, size, overlap, closed=False)
 
 
-def ring(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser:
+def ring(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Spread:
     """`windowed` on an axis that closes on itself, for seamless loops: windows run over the end to the start.
 
     Their starts are spread evenly over the ring, so turning x by the distance of two starts turns the result.
@@ -224,14 +243,7 @@ def ring(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Denoiser
     Raises ValueError unless 0 <= overlap < size.
     """
     _check_overlap(size, overlap)
-
-    def denoised(x: Tensor, sigma: Sigma, /) -> Tensor:
-        length = x.shape[dim]
-        count = -(-length // (size - overlap))
-        starts = [round(i * length / count) for i in range(count)]
-        return _joined(denoise, x, sigma, dim, starts, size, overlap)
-
-    return denoised
+    return Spread(denoise, dim, size, overlap, closed=True)
 
 
 def _check_overlap(size: int, overlap: int) -> None:
@@ -239,21 +251,28 @@ def _check_overlap(size: int, overlap: int) -> None:
         raise ValueError(f"overlap must be in [0, {size}), not {overlap}")
 
 
-def _joined(
-    denoise: Denoiser, x: Tensor, sigma: Sigma, dim: int, starts: Sequence[int], size: int, overlap: int
-) -> Tensor:
-    """The x0 of windows of `size` at `starts` (rising, modulo the length), cross-faded."""
-    length, reach = x.shape[dim], max(x.shape[dim], starts[-1] + size)
+def _crossfaded(spread: Sequence[Spread], x: Tensor, sigma: Sigma) -> list[Tensor]:
+    """The x0 of denoisers that join: of each, its windows' x0, cross-faded."""
+    dim, size, overlap, closed = spread[0].dim, spread[0].size, spread[0].overlap, spread[0].closed
+    inside = [d.denoise for d in spread]
+    length = x.shape[dim]
+    if length <= size and not closed:
+        return evaluate(x, sigma, *inside)
+    starts = ring_starts(length, size, overlap) if closed else window_starts(length, size, overlap)
+    reach = max(length, starts[-1] + size)
     around = x if reach == length else x.index_select(dim, torch.arange(reach, device=x.device) % length)
     shares = _shares(length, tuple(starts), size, overlap).to(x.device, x.dtype)
-    total = torch.zeros_like(around)
+    totals = [torch.zeros_like(around) for _ in spread]
     for start, share in zip(starts, shares, strict=True):
-        part = denoise(around.narrow(dim, start, size), sigma)
-        total.narrow(dim, start, size).addcmul_(part, share.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim)))
-    for first in range(length, reach, length):  # what went over the end belongs to the start
-        width = min(length, reach - first)
-        total.narrow(dim, 0, width).add_(total.narrow(dim, first, width))
-    return total.narrow(dim, 0, length)
+        share = share.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
+        parts = evaluate(around.narrow(dim, start, size), sigma, *inside)
+        for total, part in zip(totals, parts, strict=True):
+            total.narrow(dim, start, size).addcmul_(part, share)
+    for total in totals:
+        for first in range(length, reach, length):  # what went over the end belongs to the start
+            width = min(length, reach - first)
+            total.narrow(dim, 0, width).add_(total.narrow(dim, first, width))
+    return [total.narrow(dim, 0, length) for total in totals]
 
 
 @lru_cache(maxsize=64)
@@ -270,3 +289,9 @@ def window_starts(length: int, size: int, overlap: int) -> list[int]:
     """Where the windows of `windowed` start: evenly spread, overlapping by at least `overlap`."""
     count = max(1, -(-(length - overlap) // (size - overlap)))
     return [round(i * (length - size) / max(1, count - 1)) for i in range(count)]
+
+
+def ring_starts(length: int, size: int, overlap: int) -> list[int]:
+    """Where the windows of `ring` start: evenly spread over it, overlapping by at least `overlap`."""
+    count = -(-length // (size - overlap))
+    return [round(i * length / count) for i in range(count)]

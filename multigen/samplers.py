@@ -177,14 +177,15 @@ def dpmpp_2m(denoise: Denoiser, x: Tensor, sigmas: Sequence[float], /) -> Iterat
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2). Order 2, one evaluation a step; a step to 0 is Euler's."""
     before: tuple[Tensor, float] | None = None
     for i, (s, t) in enumerate(pairwise(sigmas)):
-        d = guess = denoise(x, s)
+        d = denoise(x, s)
+        x = torch.lerp(d, x, t / s)
         if t > 0:
             h = math.log(s / t)
             if before is not None:
                 d_before, h_before = before
-                guess = torch.lerp(d_before, d, 1 + h / h_before / 2)  # d and as much again of its last change
+                again = (1 - t / s) * h / h_before / 2  # of the last change of d
+                x.add_(d, alpha=again).sub_(d_before, alpha=again)
             before = d, h
-        x = torch.lerp(guess, x, t / s)
         yield Step(i, t, x, d)
 
 
@@ -294,12 +295,12 @@ def _unipc_step(x: Tensor, history: Sequence[tuple[float, Tensor]], t: float, d_
     (s, d), earlier = history[0], history[1:]
     h = math.log(s / t)
     ratios = [-math.log(node / s) / h for node, _ in earlier]
-    differences = [other - d for _, other in earlier]
+    others = [other for _, other in earlier]
     if d_next is not None:
-        ratios, differences = [*ratios, 1.0], [*differences, d_next - d]
+        ratios, others = [*ratios, 1.0], [*others, d_next]
     moved = torch.lerp(d, x, t / s)
-    for weight, difference in zip(_unipc_weights(ratios, h), differences, strict=True):
-        moved = moved + weight * difference
+    for weight, other in zip(_unipc_weights(ratios, h), others, strict=True):
+        moved.add_(other, alpha=weight).sub_(d, alpha=weight)
     return moved
 
 

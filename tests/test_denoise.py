@@ -1,5 +1,6 @@
 """Parameterizations, binding and windows."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -160,6 +161,36 @@ def test_denoisers_that_share_a_network_share_its_forward_pass(shape: tuple[int,
     assert network.batches[3:] == [9]
     for a, b in zip(apart, together, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [dn.windowed, dn.ring])
+def test_denoisers_with_the_same_windows_share_each_forward_pass(spread: Callable[..., dn.Spread]) -> None:
+    x, network = states((2, 9), 2.0, batch=3), Counted()
+    wide = [spread(bind(network, dn.v, cond), dim=-1, size=5, overlap=1) for cond in conditions()]
+    apart = [denoise(x, LEVELS) for denoise in wide]
+    windows = len(network.batches) // 3
+    assert windows >= 2
+    network.batches.clear()
+    together = evaluate(x, LEVELS, *wide)
+    assert network.batches == [9] * windows
+    for a, b in zip(apart, together, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_denoisers_with_other_windows_keep_their_own() -> None:
+    x, network = states((2, 9), 2.0, batch=3), Counted()
+    first, second, _ = (bind(network, dn.v, cond) for cond in conditions())
+    five, six = dn.windowed(first, dim=-1, size=5, overlap=1), dn.windowed(second, dim=-1, size=6, overlap=1)
+    together = evaluate(x, LEVELS, five, six)
+    assert torch.equal(together[0], five(x, LEVELS))
+    assert torch.equal(together[1], six(x, LEVELS))
+
+
+@pytest.mark.parametrize("make", [dn.edm, dn.local])
+def test_parameterizations_made_twice_of_one_number_join(make: Callable[[float], dn.Parameterization]) -> None:
+    network, (first, second, _) = Counted(), conditions()
+    assert bind(network, make(0.3), first).joins(bind(network, make(0.3), second))
+    assert not bind(network, make(0.3), first).joins(bind(network, make(0.4), second))
 
 
 @ranks

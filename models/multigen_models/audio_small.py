@@ -9,10 +9,11 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from multigen.denoise import Cond, Denoiser, Parameterization, bind, local, ring, windowed
+from multigen.denoise import Cond, Denoiser, Parameterization, local, ring, windowed
 from multigen.modality import Sample
 from multigen.model import Defaults
 from multigen_models.loudness import loud_rms
+from multigen_models.placed import place
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.spectrogram import Spectrogram
@@ -75,14 +76,9 @@ class AudioSmall:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
-        whole = bind(self._forward, parameterization(), cond, rows=1 if self.device == "cpu" else None)
+        whole = place(self.network, parameterization(), cond, device=self.device, dtype=self.dtype)
         spread = ring if options.loop else windowed
         return spread(whole, dim=-1, size=WINDOW, overlap=OVERLAP)
-
-    def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
-        cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
-        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device), **cond)
-        return out.to(x.device, x.dtype)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Mixed down, resampled and brought to the level that the model was trained at."""

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from multigen.denoise import Cond, Denoiser, Parameterization, bind, local
+from multigen.denoise import Cond, Denoiser, Parameterization, local
 from multigen.edit import Edit, variation
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.model import Defaults
+from multigen_models.placed import place
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.set_edits import contain, pair
@@ -68,12 +69,7 @@ class PointsSmall:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
-        return bind(self._forward, parameterization(), cond, rows=1 if self.device == "cpu" else None)
-
-    def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
-        cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
-        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device), **cond)
-        return out.to(x.device, x.dtype)
+        return place(self.network, parameterization(), cond, device=self.device, dtype=self.dtype)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Of a mesh or a cloud of any size and place: points of the surface, or of the cloud, chosen at random but

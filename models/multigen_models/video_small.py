@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multigen.denoise import Cond, Denoiser, Parameterization, bind, local, ring, windowed
+from multigen.denoise import Cond, Denoiser, Parameterization, local, ring, windowed
 from multigen.edit import region_mask
 from multigen.modality import Region, Sample
 from multigen.model import Defaults
 from multigen.noise import mixed
 from multigen_models.pair_autoencoder import FACTOR, PAIR
+from multigen_models.placed import place
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
@@ -88,16 +89,11 @@ class VideoSmall:
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
         told = {"rate": rate_of(min(_rate(options), RATES[1])).to(self.device), **cond}
-        whole = bind(self._forward, parameterization(), told, rows=1 if self.device == "cpu" else None)
+        whole: Denoiser = place(self.network, parameterization(), told, device=self.device, dtype=self.dtype)
         for dim in (-2, -1):
             whole = windowed(whole, dim=dim, size=SIDE, overlap=SIDE_OVERLAP)
         spread = ring if options.loop else windowed
         return spread(whole, dim=-3, size=WINDOW, overlap=OVERLAP)
-
-    def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
-        cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
-        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device), **cond)
-        return out.to(x.device, x.dtype)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Frames at the model's rate, scaled to cover the size, cut to it around the middle; the last one is held."""

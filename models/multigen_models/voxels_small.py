@@ -8,12 +8,13 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from multigen.denoise import Cond, Denoiser, Parameterization, bind, local
+from multigen.denoise import Cond, Denoiser, Parameterization, local
 from multigen.edit import region_mask
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.model import Defaults
 from multigen_models.distance_grid import DistanceGrid
+from multigen_models.placed import place
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
@@ -66,12 +67,7 @@ class VoxelsSmall:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
 
     def denoiser(self, cond: Cond, options: Any, /) -> Denoiser:
-        return bind(self._forward, parameterization(), cond, rows=1 if self.device == "cpu" else None)
-
-    def _forward(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
-        cond = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in cond.items()}
-        out: Tensor = self.network(x.to(self.device, self.dtype), noise.to(self.device), **cond)
-        return out.to(x.device, x.dtype)
+        return place(self.network, parameterization(), cond, device=self.device, dtype=self.dtype)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Of a mesh of any size and place. Raises UsageError for a sample without faces or without a surface."""
