@@ -24,7 +24,7 @@ from multigen.errors import UsageError
 from multigen.metrics import Interval, bootstrap, wilson
 from multigen.pipeline import load
 from multigen.request import Request
-from multigen_models.audio_data import load_recordings, split_by_recording
+from multigen_models.audio.data import load_recordings, split_by_recording
 from multigen_models.text import TextEncoder
 
 WINDOWS = 3

@@ -21,7 +21,7 @@ from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen_audio import Audio, AudioOptions
 from multigen_audio.features import SAMPLE_RATE, RandomNetwork, describe, log_mel, prepare, statistics
-from multigen_models.audio_data import Clip, Recordings
+from multigen_models.audio.data import Clip, Recordings
 
 SECONDS = 3.0
 SAMPLES = round(SECONDS * SAMPLE_RATE)

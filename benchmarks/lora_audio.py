@@ -38,9 +38,9 @@ from multigen.request import Request
 from multigen.settings import LORA, RANK, Settings
 from multigen.significance import paired
 from multigen_audio import Audio
-from multigen_models.audio_augment import SAMPLE_RATE
-from multigen_models.audio_data import Clip, Recordings, load_recordings, split_by_recording
-from multigen_models.audio_recipe import AudioRecipe
+from multigen_models.audio.augment import SAMPLE_RATE
+from multigen_models.audio.data import Clip, Recordings, load_recordings, split_by_recording
+from multigen_models.audio.recipe import AudioRecipe
 
 ARMS = ("base", "lora")
 Errors = Mapping[str, Mapping[str, Tensor]]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from multigen_3d.metrics import unit_box
-from multigen_models.shape_colors import COLOR_NAMES, color_names, palette_of
+from multigen_models.shapes.colors import COLOR_NAMES, color_names, palette_of
 
 
 def varied(points: Tensor, /, *, seed: int) -> Tensor:

@@ -36,8 +36,8 @@ from multigen.errors import UsageError
 from multigen.metrics import Interval, wilson
 from multigen.pipeline import load
 from multigen.request import Request
-from multigen_models.shape_colors import COLOR_NAMES
-from multigen_models.shape_data import Shapes, load_shapes
+from multigen_models.shapes.colors import COLOR_NAMES
+from multigen_models.shapes.data import Shapes, load_shapes
 
 KINDS = 20
 SMALL = 0.5

@@ -23,10 +23,10 @@ from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen_3d import ShapeOptions
 from multigen_3d.metrics import surface_points, unit_box
-from multigen_models.shape_colors import COLOR_NAMES
-from multigen_models.shape_data import Shape, Shapes, sampling_weights
-from multigen_models.shape_names import with_article
-from multigen_models.shape_samples import AS_MADE, view
+from multigen_models.shapes.colors import COLOR_NAMES
+from multigen_models.shapes.data import Shape, Shapes, sampling_weights
+from multigen_models.shapes.names import with_article
+from multigen_models.shapes.samples import AS_MADE, view
 
 POINTS = 2048
 PAINTED = ("chair", "table", "sofa", "lamp", "cabinet", "bottle", "car", "house", "fish", "boat")

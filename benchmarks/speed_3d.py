@@ -6,7 +6,7 @@ import torch
 from timing import commands, gigaflops, main, median, pairs, row, training
 
 from multigen import registry
-from multigen_models.voxel_unet import VoxelUNet
+from multigen_models.shapes.voxel_unet import VoxelUNet
 
 PROMPT = "a red wooden chair"
 TOKENS = 24

@@ -9,8 +9,8 @@ from timing import commands, gigaflops, main, median, pairs, row, training
 
 from multigen import registry
 from multigen.denoise import bind, windowed
-from multigen_models.video_small import OVERLAP, SIDE, SIDE_OVERLAP, WINDOW, parameterization
-from multigen_models.video_unet import VideoUNet
+from multigen_models.video.small import OVERLAP, SIDE, SIDE_OVERLAP, WINDOW, parameterization
+from multigen_models.video.unet import VideoUNet
 
 PROMPT = "a fox galloping to the left through snow"
 TOKENS = 24

@@ -31,7 +31,7 @@ class Registry:
         return name in _by_name(self.group)
 
     def module(self, name: str, /) -> str:
-        """Where a registered name comes from, such as "multigen_models.audio_small"; nothing is imported."""
+        """Where a registered name comes from, such as "multigen_models.audio.small"; nothing is imported."""
         return _by_name(self.group)[name][0].module
 
     def __getitem__(self, name: str) -> Any:

@@ -18,7 +18,7 @@ def _x(*shape):
 
 
 def spectrogram():
-    from multigen_models.spectrogram_unet import SpectrogramUNet
+    from multigen_models.audio.spectrogram_unet import SpectrogramUNet
 
     network = SpectrogramUNet(
         bins=32, patch=(4, 4), channels=(8, 16), blocks=(1, 1), heads=(0, 2), self_attention=(1,), embedding=16, text=32
@@ -27,7 +27,7 @@ def spectrogram():
 
 
 def voxel():
-    from multigen_models.voxel_unet import VoxelUNet
+    from multigen_models.shapes.voxel_unet import VoxelUNet
 
     network = VoxelUNet(
         cells=4, features=6, channels=(8, 16), blocks=(0, 1), kernels=(3, 3), heads=(0, 2), self_attention=(1,),
@@ -37,7 +37,7 @@ def voxel():
 
 
 def points():
-    from multigen_models.point_transformer import PointTransformer
+    from multigen_models.shapes.point_transformer import PointTransformer
 
     network = PointTransformer(
         points=16, exchange=8, latents=4, width=16, blocks=1, layers=1, heads=2, frequencies=2, text=32
@@ -46,7 +46,7 @@ def points():
 
 
 def video():
-    from multigen_models.video_unet import VideoUNet
+    from multigen_models.video.unet import VideoUNet
 
     network = VideoUNet(
         features=4, rows=4, frames=4, channels=(8, 16), blocks=(1, 1), heads=(1, 2), within=(1,), joint=(1,),

@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 from multigen.errors import UsageError
-from multigen_models import audio_augment as augment
-from multigen_models.audio_augment import MATERIALS, SAMPLE_RATE
-from multigen_models.audio_captions import captions, sound_class
-from multigen_models.audio_data import Clip, Recordings, load_recordings, sampling_weights, split_by_recording
-from multigen_models.audio_scenes import AS_RECORDED, SCENES, Part, SoundWindows, Source, counted_barks, in_a_room
+from multigen_models.audio import augment
+from multigen_models.audio.augment import MATERIALS, SAMPLE_RATE
+from multigen_models.audio.captions import captions, sound_class
+from multigen_models.audio.data import Clip, Recordings, load_recordings, sampling_weights, split_by_recording
+from multigen_models.audio.scenes import AS_RECORDED, SCENES, Part, SoundWindows, Source, counted_barks, in_a_room
 
 LABELS = ("dog", "rain", "sea waves", "seagulls", "crackling fire", "crickets", "helicopter")
 SAMPLES = 48_000

@@ -16,10 +16,11 @@ from multigen.noise import white
 from multigen.objective import Objective
 from multigen.settings import Settings
 from multigen.training import train
-from multigen_models import audio_encoder, shape_encoder
-from multigen_models.audio_encoder_network import SoundEncoder
+from multigen_models.audio import encoder as audio_encoder
+from multigen_models.audio.encoder_network import SoundEncoder
 from multigen_models.contrast_encoder import ContrastRecipe, Encoder, PublishedEncoder, contrast, places
-from multigen_models.shape_encoder_network import SolidEncoder
+from multigen_models.shapes import encoder as shape_encoder
+from multigen_models.shapes.encoder_network import SolidEncoder
 
 KINDS = 6
 ENCODERS = [name for name in registry.extractors.names() if isinstance(registry.extractors[name], PublishedEncoder)]

@@ -6,7 +6,7 @@ import torch
 import trimesh
 
 from multigen.errors import UsageError
-from multigen_models.distance_grid import DistanceGrid
+from multigen_models.shapes.distance_grid import DistanceGrid
 
 GRID = DistanceGrid()
 RED, BLUE = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.1, 0.9])

@@ -26,7 +26,7 @@ from multigen.lora_files import FILE, LAYERS, read_lora
 from multigen.lora_training import in_scale_of, with_factors, write_lora
 from multigen.objective import Couples
 from multigen.training import Average, held_out, objective, train, trained
-from multigen_models.audio_data import Clip, split_by_recording
+from multigen_models.audio.data import Clip, split_by_recording
 
 
 def call(network):
@@ -265,7 +265,7 @@ def clips(folder, count=20, captions=None):
 @pytest.fixture
 def brief(monkeypatch):
     """Measured on two windows, standardised by two."""
-    from multigen_models import audio_recipe
+    from multigen_models.audio import recipe as audio_recipe
 
     monkeypatch.setattr(audio_recipe, "VALIDATION_WINDOWS", 2)
     monkeypatch.setattr(audio_recipe, "STATISTICS_WINDOWS", 2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen_models.layers import hidden
-from multigen_models.point_transformer import PointTransformer
+from multigen_models.shapes.point_transformer import PointTransformer
 
 TINY = {
     "points": 12,

@@ -21,9 +21,9 @@ from multigen.schedules import karras
 from multigen.testing import check_model
 from multigen.training import Real
 from multigen_3d import ShapeOptions
-from multigen_models.point_transformer import PointTransformer
-from multigen_models.points_recipe import SCALE, PointsRecipe
-from multigen_models.points_small import PointsSmall
+from multigen_models.shapes.point_transformer import PointTransformer
+from multigen_models.shapes.points_recipe import SCALE, PointsRecipe
+from multigen_models.shapes.points_small import PointsSmall
 
 OPTIONS = ShapeOptions(points=256)
 TINY = {"points": 12, "exchange": 8, "latents": 5, "width": 16, "blocks": 1, "layers": 1, "heads": 2}

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from multigen_models.raster import SOFT, SUN, TEXTURE, Camera, Surface, draw, linear_light, shadow, visible
+from multigen_models.video.raster import SOFT, SUN, TEXTURE, Camera, Surface, draw, linear_light, shadow, visible
 
 CAMERA = Camera((0.3, -0.2, 0.1), 5.0, 35.0, 20.0, 60.0, (24.0, 20.0))
 LEVEL = Camera((0.0, 0.0, 0.0), 1000.0, 0.0, 0.0, 10000.0, (16.0, 16.0))  # 10 pixels to a unit, nearly parallel

@@ -13,8 +13,8 @@ from multigen.edit import Plan, variation
 from multigen.noise import Brownian, white
 from multigen.samplers import ddim, dpmpp_2m, euler, heun, unipc
 from multigen.schedules import karras
-from multigen_models.set_edits import contain, pair
-from multigen_models.transport import assign, nearest
+from multigen_models.shapes.set_edits import contain, pair
+from multigen_models.shapes.transport import assign, nearest
 
 
 def plan(denoise, *, b: int = 2, n: int = 64) -> Plan:

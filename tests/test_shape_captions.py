@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from multigen_models import shape_vocabulary as tables
-from multigen_models.shape_augment import draw_color
-from multigen_models.shape_captions import (
+from multigen_models.shapes import vocabulary as tables
+from multigen_models.shapes.augment import draw_color
+from multigen_models.shapes.captions import (
     SLABS,
     Traits,
     Usual,
@@ -21,7 +21,7 @@ from multigen_models.shape_captions import (
     styles,
     usual_extents,
 )
-from multigen_models.shape_colors import (
+from multigen_models.shapes.colors import (
     COLOR_NAMES,
     TYPICAL,
     color_name,
@@ -31,7 +31,7 @@ from multigen_models.shape_colors import (
     to_oklab,
     to_srgb,
 )
-from multigen_models.shape_names import (
+from multigen_models.shapes.names import (
     Name,
     general_names,
     is_plural,

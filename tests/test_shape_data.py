@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from multigen.errors import UsageError
-from multigen_models import shape_augment as augment
-from multigen_models import shape_prepare
-from multigen_models.shape_augment import Change
-from multigen_models.shape_captions import Usual
-from multigen_models.shape_colors import COLOR_NAMES, color_name, color_names, palette_of
-from multigen_models.shape_data import (
+from multigen_models.shapes import augment
+from multigen_models.shapes import prepare as shape_prepare
+from multigen_models.shapes.augment import Change
+from multigen_models.shapes.captions import Usual
+from multigen_models.shapes.colors import COLOR_NAMES, color_name, color_names, palette_of
+from multigen_models.shapes.data import (
     Shape,
     Shapes,
     load_shapes,
@@ -26,9 +26,9 @@ from multigen_models.shape_data import (
     split_by_family,
     write_attribution,
 )
-from multigen_models.shape_names import Name
-from multigen_models.shape_prepare import GRID, POINTS, WIDE, Meshes, prepare, twins
-from multigen_models.shape_samples import (
+from multigen_models.shapes.names import Name
+from multigen_models.shapes.prepare import GRID, POINTS, WIDE, Meshes, prepare, twins
+from multigen_models.shapes.samples import (
     AS_MADE,
     AUGMENTED,
     Augmentation,
@@ -613,8 +613,8 @@ def test_the_sheet_is_one_picture_of_what_is_asked_for(
         attribution,
     ]
     monkeypatch.setattr(sys, "argv", ["shape_data", *map(str, typed)])
-    monkeypatch.delitem(sys.modules, "multigen_models.shape_data")
-    runpy.run_module("multigen_models.shape_data", run_name="__main__")
+    monkeypatch.delitem(sys.modules, "multigen_models.shapes.data")
+    runpy.run_module("multigen_models.shapes.data", run_name="__main__")
     picture = matplotlib.image.imread(target)
     assert picture.shape[2] in (3, 4)
     assert picture.std() > 0.05

@@ -11,10 +11,10 @@ from glb_files import Glb
 from scipy.spatial.transform import Rotation, Slerp
 
 from multigen.errors import UsageError
-from multigen_models.gltf import Gltf
-from multigen_models.raster import TEXTURE
-from multigen_models.skeleton import Channel
-from multigen_models.skinned import read_skinned
+from multigen_models.video.gltf import Gltf
+from multigen_models.video.raster import TEXTURE
+from multigen_models.video.skeleton import Channel
+from multigen_models.video.skinned import read_skinned
 
 RNG = np.random.default_rng(0)
 TRIANGLE = [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]

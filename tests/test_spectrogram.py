@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multigen_models.spectrogram import Spectrogram, _loudest_paths
+from multigen_models.audio.spectrogram import Spectrogram, _loudest_paths
 
 CODEC = Spectrogram()
 SECONDS = torch.arange(24_000, dtype=torch.float64) / CODEC.sample_rate

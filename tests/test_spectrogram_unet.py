@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multigen_models.spectrogram_unet import SpectrogramUNet, _fold, _unfold
+from multigen_models.audio.spectrogram_unet import SpectrogramUNet, _fold, _unfold
 
 TINY = {
     "bins": 32,

@@ -12,11 +12,11 @@ import pytest
 from glb_files import Glb
 
 from multigen.errors import UsageError
-from multigen_models import takes_prepare
-from multigen_models.figures import MOST, Motion, animated, choose, still
-from multigen_models.filming import LARGEST, SWEEP, View, film, views
-from multigen_models.shape_prepare import Meshes
-from multigen_models.takes import RATE, Take, Takes, load_takes
+from multigen_models.shapes.prepare import Meshes
+from multigen_models.video import takes_prepare
+from multigen_models.video.figures import MOST, Motion, animated, choose, still
+from multigen_models.video.filming import LARGEST, SWEEP, View, film, views
+from multigen_models.video.takes import RATE, Take, Takes, load_takes
 
 CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
 SIDES = np.array(
@@ -344,8 +344,8 @@ def test_the_sheet_shows_what_is_asked_for(
     sheet = tmp_path / "sheet.png"
     typed = ["--data", data, "--cache", tmp_path / "cache", "--sheet", sheet, "--count", 4, "--figure", "walker"]
     monkeypatch.setattr(sys, "argv", ["takes", *map(str, typed)])
-    monkeypatch.delitem(sys.modules, "multigen_models.takes")
-    runpy.run_module("multigen_models.takes", run_name="__main__")
+    monkeypatch.delitem(sys.modules, "multigen_models.video.takes")
+    runpy.run_module("multigen_models.video.takes", run_name="__main__")
     assert "31 takes of 3 figures and 5 clips" in capsys.readouterr().out
     with Image.open(sheet) as picture:
         drawn = np.asarray(picture)

@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from multigen_models.transport import assign, nearest, rearranged
+from multigen_models.shapes.transport import assign, nearest, rearranged
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

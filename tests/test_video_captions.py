@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from multigen.errors import UsageError
-from multigen_models import video_vocabulary as tables
-from multigen_models.shape_colors import COLOR_NAMES
-from multigen_models.video_captions import CAMERAS, MOST_WORDS, PLACES, Subject, Telling, caption
-from multigen_models.video_names import (
+from multigen_models.shapes.colors import COLOR_NAMES
+from multigen_models.video import vocabulary as tables
+from multigen_models.video.captions import CAMERAS, MOST_WORDS, PLACES, Subject, Telling, caption
+from multigen_models.video.names import (
     HEADINGS,
     Action,
     action_of,

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multigen_models.pair_autoencoder import LATENT, PairAutoencoder
+from multigen_models.video.pair_autoencoder import LATENT, PairAutoencoder
 
 SMALL = {"encoder_channels": (16, 16), "decoder_channels": (16, 16), "decoder_blocks": 1}
 

@@ -13,14 +13,15 @@ from multigen.noise import Correlates
 from multigen.objective import Objective
 from multigen.pipeline import generate
 from multigen.training import Real, Settings, train
-from multigen_models import video_codec_recipe, video_recipe
-from multigen_models.pair_autoencoder import PairAutoencoder
-from multigen_models.video_codec_recipe import CROP, FRAMES, VideoCodecRecipe
-from multigen_models.video_latents import SHAPE, Latents
-from multigen_models.video_recipe import VideoRecipe
-from multigen_models.video_scenes import VideoScenes
-from multigen_models.video_small import VideoSmall
-from multigen_models.video_unet import VideoUNet
+from multigen_models.video import codec_recipe as video_codec_recipe
+from multigen_models.video import recipe as video_recipe
+from multigen_models.video.codec_recipe import CROP, FRAMES, VideoCodecRecipe
+from multigen_models.video.latents import SHAPE, Latents
+from multigen_models.video.pair_autoencoder import PairAutoencoder
+from multigen_models.video.recipe import VideoRecipe
+from multigen_models.video.scenes import VideoScenes
+from multigen_models.video.small import VideoSmall
+from multigen_models.video.unet import VideoUNet
 from multigen_models.weights import write_folder
 
 NETWORK = {"channels": (16, 16, 16), "heads": (2, 2, 2), "embedding": 16}
@@ -162,7 +163,7 @@ def test_noise_is_the_models(recipe):
 
 
 def test_a_trained_folder_makes_films(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("multigen_models.video_unet.VideoUNet", lambda: VideoUNet(**NETWORK))
+    monkeypatch.setattr("multigen_models.video.unet.VideoUNet", lambda: VideoUNet(**NETWORK))
     *_, last = train(recipe, SETTINGS, tmp_path / "run")
     monkeypatch.undo()
     assert last.held_out["mean"] > 0

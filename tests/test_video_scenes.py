@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multigen.errors import UsageError
-from multigen_models import video_captions as captions
-from multigen_models.shape_colors import color_name
-from multigen_models.takes import Take, Takes
-from multigen_models.video_backgrounds import DAY, NIGHT, SIZE, SUNSET, Canvas
-from multigen_models.video_motion import pictures_of
-from multigen_models.video_names import Figure
-from multigen_models.video_paint import PAINTS, paint, words
-from multigen_models.video_places import OUTDOORS, PLACES
-from multigen_models.video_roles import Role, colour_held_out, combination_held_out, roles_of, weights
-from multigen_models.video_scenes import Scene, VideoScenes
-from multigen_models.video_sheet import sheet
-from multigen_models.video_stage import Actor, Shot, film
-from multigen_models.video_weather import WEATHERS
+from multigen_models.shapes.colors import color_name
+from multigen_models.video import captions
+from multigen_models.video.backgrounds import DAY, NIGHT, SIZE, SUNSET, Canvas
+from multigen_models.video.motion import pictures_of
+from multigen_models.video.names import Figure
+from multigen_models.video.paint import PAINTS, paint, words
+from multigen_models.video.places import OUTDOORS, PLACES
+from multigen_models.video.roles import Role, colour_held_out, combination_held_out, roles_of, weights
+from multigen_models.video.scenes import Scene, VideoScenes
+from multigen_models.video.sheet import sheet
+from multigen_models.video.stage import Actor, Shot, film
+from multigen_models.video.takes import Take, Takes
+from multigen_models.video.weather import WEATHERS
 
 MAGENTA, CYAN = (230, 0, 230), (0, 240, 240)
 HIGH, WIDE = 48, 64

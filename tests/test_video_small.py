@@ -15,10 +15,10 @@ from multigen.options import make
 from multigen.pipeline import Pipeline, generate
 from multigen.request import Request
 from multigen.testing import check_model
-from multigen_models.pair_autoencoder import LATENT, PairAutoencoder
 from multigen_models.scale import Scale
-from multigen_models.video_small import VideoSmall
-from multigen_models.video_unet import VideoUNet
+from multigen_models.video.pair_autoencoder import LATENT, PairAutoencoder
+from multigen_models.video.small import VideoSmall
+from multigen_models.video.unet import VideoUNet
 from multigen_models.weights import write_folder
 from multigen_video import Video, VideoOptions
 from multigen_video.rate import crossfaded

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from multigen_models.video_unet import VideoUNet
+from multigen_models.video.unet import VideoUNet
 
 CONFIG = {"features": 4, "rows": 8, "frames": 4, "channels": (16, 24, 32), "heads": (2, 2, 2), "embedding": 32}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multigen_models.voxel_unet import VoxelUNet
+from multigen_models.shapes.voxel_unet import VoxelUNet
 
 TINY = {
     "cells": 8,

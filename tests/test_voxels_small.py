@@ -14,11 +14,11 @@ from multigen.errors import UsageError
 from multigen.options import NoOptions
 from multigen.testing import check_model
 from multigen.training import Real, Settings, train
-from multigen_models.distance_grid import DistanceGrid
 from multigen_models.scale import Scale
-from multigen_models.voxel_unet import VoxelUNet
-from multigen_models.voxels_recipe import VoxelsRecipe
-from multigen_models.voxels_small import VoxelsSmall
+from multigen_models.shapes.distance_grid import DistanceGrid
+from multigen_models.shapes.voxel_unet import VoxelUNet
+from multigen_models.shapes.voxels_recipe import VoxelsRecipe
+from multigen_models.shapes.voxels_small import VoxelsSmall
 from multigen_models.weights import write_folder
 
 OPTIONS = NoOptions()

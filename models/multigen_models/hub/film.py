@@ -12,7 +12,7 @@ from torch import Tensor
 from multigen.denoise import Cond
 from multigen.errors import UsageError
 from multigen.modality import Sample
-from multigen_models.video_small import covering
+from multigen_models.video.small import covering
 
 
 class Style(Protocol):

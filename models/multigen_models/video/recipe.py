@@ -1,0 +1,146 @@
+"""How the embedded video model is trained: ``multigen train video-small --data FOLDER``."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multigen.denoise import Cond, Parameterization
+from multigen.modality import Sample
+from multigen.noise import mixed
+from multigen.training import Items
+from multigen_models.layers import hidden
+from multigen_models.prompts import embed, stacked
+from multigen_models.scale import Scale
+from multigen_models.video import small as video_small
+from multigen_models.video.latents import Latents
+from multigen_models.video.names import still_figures
+from multigen_models.video.pair_autoencoder import PairAutoencoder
+from multigen_models.video.scenes import VideoScenes
+from multigen_models.video.small import VideoSmall, rate_of
+from multigen_models.video.takes import Takes, load_takes
+from multigen_models.weights import ZOO, fingerprint, read_network, start, write_folder
+
+SCENES = 60_000
+"""Different scenes; each is seen several times, with other noise, because coding one takes as long as a step."""
+VALIDATION_SCENES = 96
+STATISTICS_SCENES = 1000
+REAL_SCENES = 1000
+UNCONDITIONAL = 0.1
+STILL_BATCHES = 8
+"""One batch in so many is of single pairs of frames."""
+_BLOCK = 64  # items, a whole number of batches
+
+
+@final
+class VideoRecipe:
+    """A `multigen.training.Recipe` for a folder that `load_takes` takes.
+
+    The codec is the one in the folder `codec` of the cache, or else the published one.
+    """
+
+    modality: ClassVar[str] = "video"
+    settings: ClassVar[Mapping[str, Any]] = {"t_mean": 1.3, "t_sd": 1.3}
+    prompts: ClassVar[Sequence[str]] = (
+        "a fox galloping to the left through snow",
+        "a red car driving to the right on a grey road",
+        "a blue fish swimming to the right under water",
+        "a knight walking towards the camera",
+        "a white horse galloping to the right on grass",
+        "a dog running to the left at sunset",
+        "a green dinosaur walking to the left",
+        "a wooden chair, the camera orbits around it",
+    )
+
+    def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
+        self.parameterization: Parameterization = video_small.parameterization()
+        self._takes: Takes = load_takes(data, cache=cache)
+        self._still = still_figures(data)
+        own = cache / "codec"
+        self._codec_folder = own if own.is_dir() else ZOO / "video-codec"
+        self.codec = read_network(PairAutoencoder, self._codec_folder)
+        self._seed, self._warm_start = seed, warm_start
+        self._latents = cache / f"latents-{fingerprint(self._codec_folder)}"
+        self.scale = self._statistics(self._latents / "scale.json")
+
+    def network(self) -> nn.Module:
+        from multigen_models.video.unet import VideoUNet
+
+        network: nn.Module = start(VideoUNet, self._warm_start)
+        return network
+
+    def hidden(self, name: str, /) -> bool:
+        return hidden(name)
+
+    def correlate(self, unit: Tensor, /) -> Tensor:
+        return mixed(unit, video_small.SHARED, dim=-3)
+
+    def items(self, split: str, /) -> Items:
+        if split == "train":
+            return _Films(self, self._scenes("train", SCENES, self._seed), unconditional=UNCONDITIONAL)
+        return _Films(self, self._scenes("validation", VALIDATION_SCENES, 0), unconditional=0.0)
+
+    def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
+        """Scenes as they are drawn, `REAL_SCENES` for 0."""
+        count = most or REAL_SCENES
+        scenes = VideoScenes(self._takes, split=split, length=count, seed=1, still=self._still)
+        for i in range(count):
+            frames, fps, caption = scenes[i]
+            yield f"{split}-{i}", {"frames": frames, "fps": fps}, caption, str(i)
+
+    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+        """Films and single pairs of frames do not go into one batch: it becomes one of single pairs."""
+        frames = min(x.shape[1] for x, _ in items)
+        return torch.stack([x[:, :frames] for x, _ in items]), stacked([cond for _, cond in items])
+
+    def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
+        write_folder(
+            folder,
+            network,
+            {"loader": VideoSmall.loader, **self.scale.write(), "training": about},
+            inside={"codec": self._codec_folder},
+        )
+
+    def _scenes(self, split: str, count: int, seed: int) -> Latents:
+        scenes = VideoScenes(self._takes, split=split, length=count, seed=seed, still=self._still)
+        return Latents(scenes, self.codec, self._latents / f"{split}-{count}-{seed}")
+
+    def _statistics(self, kept: Path) -> Scale:
+        """Mean and deviation of every channel over training scenes, rounded as they are published."""
+        if not kept.exists():
+            latents = self._scenes("train", SCENES, self._seed)
+            x = torch.cat([latents[i][0].flatten(1) for i in range(STATISTICS_SCENES)], dim=1).double()
+            temporary = kept.with_suffix(".part")
+            temporary.write_text(json.dumps(Scale(x.mean(1), x.std(1).clamp(min=1e-3)).write()))
+            os.replace(temporary, kept)
+        return Scale.read(json.loads(kept.read_text()), axes=4)
+
+
+@final
+class _Films:
+    """Standardised latents with their captions' states and rates; a share of them with the empty caption.
+
+    Any index is valid: the scenes repeat. Blocks of training items are single pairs of frames.
+    """
+
+    def __init__(self, recipe: VideoRecipe, latents: Latents, *, unconditional: float) -> None:
+        self._latents, self._scale, self._seed = latents, recipe.scale, recipe._seed
+        self._unconditional = unconditional
+
+    def __len__(self) -> int:
+        return len(self._latents)
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
+        z, fps, caption = self._latents[index % len(self._latents)]
+        # The third number tells this generator from the one of the scene.
+        rng = np.random.default_rng((self._seed, index, 1))
+        dropped = rng.random() < self._unconditional
+        if self._unconditional and index // _BLOCK % STILL_BATCHES == STILL_BATCHES - 1:
+            chosen = int(rng.integers(z.shape[1]))
+            z = z[:, chosen : chosen + 1]
+        return self._scale.apply(z), {**embed("" if dropped else caption), "rate": rate_of(fps)[0]}
