@@ -16,7 +16,7 @@ from multigen.training import Real, Settings, train
 from multigen_models.video import codec_recipe as video_codec_recipe
 from multigen_models.video import recipe as video_recipe
 from multigen_models.video.codec_recipe import CROP, FRAMES, VideoCodecRecipe
-from multigen_models.video.latents import SHAPE, Latents
+from multigen_models.video.latents import SHAPE, scene_latents
 from multigen_models.video.pair_autoencoder import PairAutoencoder
 from multigen_models.video.recipe import VideoRecipe
 from multigen_models.video.scenes import VideoScenes
@@ -117,10 +117,10 @@ def test_a_scene_is_coded_once_and_kept(tmp_path):
 
     counting = Counting()
     scenes = VideoScenes(made(), split="train", length=6, seed=0, still=STILL)
-    latents = Latents(scenes, counting, tmp_path / "kept")
+    latents = scene_latents(scenes, counting, tmp_path / "kept")
     first = [latents[i] for i in (3, 1, 3)]
     assert counting.calls == 2
-    again = Latents(scenes, counting, tmp_path / "kept")[3]
+    again = scene_latents(scenes, counting, tmp_path / "kept")[3]
     assert counting.calls == 2
     frames, fps, caption = scenes[3]
     assert again[1:] == first[0][1:] == (fps, caption)

@@ -12,6 +12,7 @@ TINY = {
     "cells": 8,
     "features": 6,
     "channels": (8, 12, 16),
+    "depth": (1, 1, 2),
     "blocks": (0, 1, 2),
     "kernels": (3, 3, 1),
     "heads": (0, 2, 2),

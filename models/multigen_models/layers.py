@@ -115,6 +115,31 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.norm2(h)).movedim(-1, 1))
 
 
+class PlainBlock(nn.Module):
+    """x + conv(silu(conv(silu(norm(x))))), for codecs: (b, c, ...) -> (b, c, ...)."""
+
+    def __init__(self, channels: int, /, *, axes: int) -> None:
+        super().__init__()
+        conv = CONVOLUTIONS[axes]
+        self.norm = ChannelNorm(channels)
+        self.conv1 = conv(channels, channels, 3, padding=1)
+        self.conv2 = zeroed(conv(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+
+
+class ChannelNorm(nn.Module):
+    """`Norm` over the channels of each position: (b, c, ...) -> (b, c, ...)."""
+
+    def __init__(self, channels: int, /) -> None:
+        super().__init__()
+        self.norm = Norm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.movedim(1, -1)).movedim(-1, 1)
+
+
 class Attention(nn.Module):
     """Residual attention of tokens to themselves, or to a context. x: (b, n, channels) -> (b, n, channels).
 
@@ -172,6 +197,16 @@ class Stage(nn.Module):
         if self.to_text is not None:
             tokens = self.to_text(tokens, context.text, context.bias)
         return tokens.transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class Stages(nn.ModuleList):
+    """Stages of one resolution after one another."""
+
+    def forward(self, x: Tensor, context: Context, /) -> Tensor:
+        """x: (b, c, ...) -> (b, c, ...)."""
+        for stage in self:
+            x = stage(x, context)
+        return x
 
 
 class UNet(Conditioned):

@@ -18,7 +18,8 @@ from multigen.errors import UsageError
 from multigen_models.shapes.solid import solidify
 from multigen_models.shapes.surface import Floats, Integers, Surface
 
-_BLOCK = 4  # cells of the distance grid along the edge of a packed position
+FOLD = 4
+"""Cells of the distance grid along the edge of a packed position."""
 _BAND = 3.0  # voxels from the boundary to the cells that have a colour
 _MERGE = 1e-3  # voxels within which corners of triangles are one
 _CLEARANCE = 0.01  # voxels that a cell's centre keeps from the level
@@ -48,7 +49,7 @@ class DistanceGrid:
     speck: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.resolution % _BLOCK or self.resolution <= 2 * self.margin:
+        if self.resolution % FOLD or self.resolution <= 2 * self.margin:
             raise ValueError(f"resolution is {self.resolution}; it must be a multiple of 4 above twice the margin")
         if self.color_resolution * 2 != self.resolution:
             raise ValueError(f"color_resolution is {self.color_resolution}; it must be half of {self.resolution}")
@@ -124,17 +125,17 @@ class DistanceGrid:
 
     def pack(self, distance: Tensor, color: Tensor, /) -> Tensor:
         """Space to depth: (..., n, n, n) and (..., 3, m, m, m) to (..., 88, n / 4, n / 4, n / 4)."""
-        cells = rearrange(distance, "... (x i) (y j) (z k) -> ... (i j k) x y z", i=_BLOCK, j=_BLOCK, k=_BLOCK)
-        half = _BLOCK // 2
+        cells = rearrange(distance, "... (x i) (y j) (z k) -> ... (i j k) x y z", i=FOLD, j=FOLD, k=FOLD)
+        half = FOLD // 2
         shades = rearrange(color, "... c (x i) (y j) (z k) -> ... (c i j k) x y z", i=half, j=half, k=half)
         return torch.cat([cells, shades], dim=-4)
 
     def unpack(self, packed: Tensor, /) -> tuple[Tensor, Tensor]:
         """The inverse of `pack`."""
-        cells, shades = packed.split([_BLOCK**3, packed.shape[-4] - _BLOCK**3], dim=-4)
-        half = _BLOCK // 2
+        cells, shades = packed.split([FOLD**3, packed.shape[-4] - FOLD**3], dim=-4)
+        half = FOLD // 2
         return (
-            rearrange(cells, "... (i j k) x y z -> ... (x i) (y j) (z k)", i=_BLOCK, j=_BLOCK, k=_BLOCK),
+            rearrange(cells, "... (i j k) x y z -> ... (x i) (y j) (z k)", i=FOLD, j=FOLD, k=FOLD),
             rearrange(shades, "... (c i j k) x y z -> ... c (x i) (y j) (z k)", i=half, j=half, k=half),
         )
 

@@ -1,7 +1,7 @@
-"""U-Net on a packed distance and colour grid, conditioned on the noise level and on text tokens.
+"""U-Net on grids of latents, conditioned on the noise level and on text tokens.
 
-The grids come folded, 4^3 distances and 2^3 colours to a position, so every convolution works on few positions and many
-channels, where a CPU is fast; convolutions carry the upper levels, attention the lower ones.
+A position stands for a block of 8^3 distances and 4^3 colours, so everything works on few positions and many channels,
+where a CPU is fast; convolutions carry the upper level, attention the lower one.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from multigen_models.layers import Context, Norm, Stage, UNet, moved, zeroed
+from multigen_models.layers import Context, Norm, Stage, Stages, UNet, moved, zeroed
 
 
 @final
 class VoxelUNet(UNet, ModelMixin, ConfigMixin):
-    """F(into * x, noise) of the preconditioned denoiser, for standardised packed grids.
+    """F(into * x, noise) of the preconditioned denoiser, for standardised latents.
 
     Parameters
     ----------
     cells: positions along each axis; a multiple of 2 ** (levels - 1).
-    features: what is folded into the channels of one position.
+    features: channels of the latents.
     channels: channels of each level; every level halves the three axes of the one before.
-    blocks: residual blocks of each level, on the way down and again on the way up.
+    depth: stages of each level, on the way down and again on the way up.
+    blocks: residual blocks of each stage.
     heads: attention heads of each level; 0 is a level without attention.
     self_attention: levels (by index) whose positions also attend to one another.
     embedding: width of the embedding of noise level and pooled text.
@@ -39,13 +40,14 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
     def __init__(
         self,
         *,
-        cells: int = 16,
-        features: int = 88,
-        channels: Sequence[int] = (64, 128, 256),
-        blocks: Sequence[int] = (0, 1, 2),
-        kernels: Sequence[int] = (3, 3, 1),
-        heads: Sequence[int] = (0, 2, 4),
-        self_attention: Sequence[int] = (2,),
+        cells: int = 8,
+        features: int = 16,
+        channels: Sequence[int] = (128, 384),
+        depth: Sequence[int] = (1, 3),
+        blocks: Sequence[int] = (1, 1),
+        kernels: Sequence[int] = (3, 1),
+        heads: Sequence[int] = (2, 6),
+        self_attention: Sequence[int] = (1,),
         embedding: int = 256,
         text: int = 384,
     ) -> None:
@@ -56,10 +58,19 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
         )
         self.fold = nn.Linear(features, channels[0])
 
-        def stage(i: int) -> Stage:
+        def stage(i: int) -> Stages:
             itself = i in self_attention
-            return Stage(
-                channels[i], blocks[i], axes=3, kernel=kernels[i], embedding=embedding, heads=heads[i], itself=itself
+            return Stages(
+                Stage(
+                    channels[i],
+                    blocks[i],
+                    axes=3,
+                    kernel=kernels[i],
+                    embedding=embedding,
+                    heads=heads[i],
+                    itself=itself,
+                )
+                for _ in range(depth[i])
             )
 
         self._add_levels(

@@ -15,25 +15,32 @@ from multigen.denoise import Cond, Parameterization
 from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.training import Items
+from multigen_models.latents import Coded, Latents
 from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.shapes import voxels_small
 from multigen_models.shapes.data import Shapes, load_shapes
+from multigen_models.shapes.distance_grid import FOLD
+from multigen_models.shapes.grid_autoencoder import FACTOR, GridAutoencoder
 from multigen_models.shapes.prepare import GRID
 from multigen_models.shapes.samples import AS_MADE, SHEET_PROMPTS, ShapeGrids, Views, in_turn
 from multigen_models.shapes.voxels_small import VoxelsSmall
-from multigen_models.weights import start, write_folder
+from multigen_models.weights import ZOO, fingerprint, read_network, start, write_folder
 
-ENDLESS = 1 << 40
+VIEWS = 60_000
+"""Different views of the shapes; each is seen several times, with other noise: making one takes as long as a step."""
 VALIDATION_SHAPES = 96
-STATISTICS_SHAPES = 1000
+STATISTICS_VIEWS = 1000
 UNCONDITIONAL = 0.1
 
 
 @final
 class VoxelsRecipe:
-    """A `multigen.training.Recipe` for a folder of shapes that `load_shapes` takes."""
+    """A `multigen.training.Recipe` for a folder of shapes that `load_shapes` takes.
+
+    The codec is the one in the folder `voxels-codec` of the cache, or else the published one.
+    """
 
     modality: ClassVar[str] = "3d"
     # Neighbouring cells say nearly the same: along its first principal component the data deviates by 290, and noise
@@ -43,10 +50,13 @@ class VoxelsRecipe:
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
         self.parameterization: Parameterization = voxels_small.parameterization()
-        self.codec = GRID
         self._seed, self._warm_start = seed, warm_start
         self._shapes: Shapes = load_shapes(data, cache=cache)
-        self.scale = self._statistics(cache / "grid-scale.json")
+        own = cache / "voxels-codec"
+        self._codec_folder = own if own.is_dir() else ZOO / "voxels-small" / "codec"
+        self.codec = read_network(GridAutoencoder, self._codec_folder)
+        self._latents = cache / f"latents-{fingerprint(self._codec_folder)}"
+        self.scale = self._statistics(self._latents / "scale.json")
 
     def network(self) -> nn.Module:
         from multigen_models.shapes.voxel_unet import VoxelUNet
@@ -59,18 +69,17 @@ class VoxelsRecipe:
 
     def items(self, split: str, /) -> Items:
         if split == "train":
-            views = Views(self._shapes, self._shapes.training, length=ENDLESS, seed=self._seed)
-            return _Grids(self, ShapeGrids(self._shapes, views), unconditional=UNCONDITIONAL)
+            return _Latents(self, self._views(), unconditional=UNCONDITIONAL)
         chosen = spread(self._shapes.validation, VALIDATION_SHAPES)
-        return _Grids(self, self._as_made(chosen), unconditional=0.0)
+        return _Latents(self, self._coded(self._as_made(chosen), f"validation-{len(chosen)}"), unconditional=0.0)
 
     def real(self, split: str, /, *, most: int) -> Iterator[tuple[str, Sample, str, str]]:
-        """Meshes as the codec rebuilds them: what a perfect model would make."""
+        """Meshes as the grids hold them, at the resolution of what the model makes."""
         chosen = spread(self._shapes.split(split), most)
         grids = self._as_made(chosen)
         for place, index in enumerate(chosen):
             (distance, color), caption = grids[place]
-            vertices, faces, colors = self.codec.synthesise(distance, color)
+            vertices, faces, colors = GRID.synthesise(distance, color)
             shape = self._shapes.shapes[index]
             yield shape.id, {"vertices": vertices, "faces": faces, "colors": colors}, caption, shape.family
 
@@ -83,42 +92,67 @@ class VoxelsRecipe:
             network,
             {
                 "loader": VoxelsSmall.loader,
-                "codec": asdict(self.codec),
+                "grid": asdict(GRID),
                 **self.scale.write(),
                 "training": about,
             },
+            inside={"codec": self._codec_folder},
         )
 
     def _as_made(self, chosen: Sequence[int]) -> ShapeGrids:
         views = Views(self._shapes, chosen, length=len(chosen), seed=0, augmentation=AS_MADE, order=in_turn)
         return ShapeGrids(self._shapes, views)
 
+    def _views(self) -> Latents:
+        views = Views(self._shapes, self._shapes.training, length=VIEWS, seed=self._seed)
+        return self._coded(ShapeGrids(self._shapes, views), f"train-{VIEWS}-{self._seed}")
+
+    def _coded(self, grids: ShapeGrids, name: str) -> Latents:
+        cells = GRID.resolution // FOLD // FACTOR
+        shape = (self.codec.config.latent, cells, cells, cells)
+        return Latents(_Coding(grids, self.codec), count=len(grids), shape=shape, folder=self._latents / name)
+
     def _statistics(self, kept: Path) -> Scale:
-        """Mean and deviation of every channel over training shapes, rounded as they are published."""
+        """Mean and deviation of every channel over training views, rounded as they are published."""
         if not kept.exists():
-            grids = self._as_made(spread(self._shapes.training, STATISTICS_SHAPES))
-            packed = (self.codec.pack(*grids[i][0]).flatten(1).double() for i in range(len(grids)))
-            moments = [torch.stack([x.mean(1), x.square().mean(1)]) for x in packed]
-            mean, square = torch.stack(moments).mean(0)
+            latents = self._views()
+            x = torch.cat([latents[i][0].flatten(1) for i in range(STATISTICS_VIEWS)], dim=1).double()
             temporary = kept.with_suffix(".part")
-            temporary.write_text(json.dumps(Scale(mean, (square - mean**2).clamp(min=1e-4).sqrt()).write()))
+            temporary.write_text(json.dumps(Scale(x.mean(1), x.std(1).clamp(min=1e-3)).write()))
             os.replace(temporary, kept)
         return Scale.read(json.loads(kept.read_text()), axes=4)
 
 
 @final
-class _Grids:
-    """Standardised packed grids with their captions' states; a share of them with the empty caption."""
+class _Coding:
+    """Packed grids through the codec."""
 
-    def __init__(self, recipe: VoxelsRecipe, grids: ShapeGrids, *, unconditional: float) -> None:
-        self._codec, self._scale, self._seed = recipe.codec, recipe.scale, recipe._seed
-        self._grids, self._unconditional = grids, unconditional
+    def __init__(self, grids: ShapeGrids, codec: Any, /) -> None:
+        self._grids, self._codec = grids, codec
+
+    @torch.no_grad()
+    def __call__(self, index: int, /) -> Coded:
+        grids, caption = self._grids[index]
+        with torch.autocast("cpu", torch.bfloat16):
+            return self._codec.encode(GRID.pack(*grids)[None])[0].float(), 1.0, caption
+
+
+@final
+class _Latents:
+    """Standardised latents with their captions' states; a share of them with the empty caption.
+
+    Any index is valid: the views repeat.
+    """
+
+    def __init__(self, recipe: VoxelsRecipe, latents: Latents, *, unconditional: float) -> None:
+        self._latents, self._scale, self._seed = latents, recipe.scale, recipe._seed
+        self._unconditional = unconditional
 
     def __len__(self) -> int:
-        return len(self._grids)
+        return len(self._latents)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        grids, caption = self._grids[index]
+        z, _, caption = self._latents[index % len(self._latents)]
         # The third number tells this generator from the one of the view.
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
-        return self._scale.apply(self._codec.pack(*grids)), embed("" if dropped else caption)
+        return self._scale.apply(z), embed("" if dropped else caption)

@@ -1,4 +1,4 @@
-"""The embedded model of meshes: a U-Net on signed distances at 64^3 and colours at 32^3."""
+"""The embedded model of meshes: a U-Net on latents of signed distances at 64^3 and colours at 32^3."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,7 @@ from multigen_models.shapes.distance_grid import DistanceGrid
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
 
 DETAIL = 0.01
-"""Variance of standardised distances and colours around what the network predicts: the skip of
-`multigen.denoise.local`."""
+"""Variance of standardised latents around what the network predicts: the skip of `multigen.denoise.local`."""
 
 
 def parameterization() -> Parameterization:
@@ -32,10 +31,11 @@ def parameterization() -> Parameterization:
 @final
 @dataclass(frozen=True)
 class VoxelsSmall:
-    """A `multigen.model.Model`; the state is (88, 16, 16, 16), indexed [., x, y, z]."""
+    """A `multigen.model.Model`; the state is (16, 8, 8, 8), indexed [., x, y, z]."""
 
     network: Any
-    codec: DistanceGrid
+    codec: Any
+    grid: DistanceGrid
     scale: Scale
     fingerprint: str
     device: str
@@ -50,12 +50,15 @@ class VoxelsSmall:
     @classmethod
     def load(cls, folder: Path, /, *, device: str, dtype: str) -> "VoxelsSmall":
         """From a folder that `VoxelsRecipe.export` wrote."""
+        from multigen_models.shapes.grid_autoencoder import GridAutoencoder
         from multigen_models.shapes.voxel_unet import VoxelUNet
 
         about = read_about(folder)
         network = read_network(VoxelUNet, folder, dtype=dtype, device=device)
-        scale = Scale.read(about, axes=4)
-        return cls(network, DistanceGrid(**about["codec"]), scale, fingerprint(folder), device, network.dtype)
+        codec = read_network(GridAutoencoder, folder / "codec", dtype=dtype, device=device)
+        grid, scale = DistanceGrid(**about["grid"]), Scale.read(about, axes=4)
+        marks = fingerprint(folder)[:8] + fingerprint(folder / "codec")[:8]
+        return cls(network, codec, grid, scale, marks, device, network.dtype)
 
     def with_network(self, network: Any, /, *, fingerprint: str) -> "VoxelsSmall":
         return replace(self, network=network, fingerprint=fingerprint)
@@ -76,12 +79,13 @@ class VoxelsSmall:
         used, faces = sample["faces"].unique(return_inverse=True)
         centre, sides = _box(sample["vertices"][used])
         vertices = (sample["vertices"][used].double() - centre) / (sides.max() / 2)
-        grids = self.codec.analyse(vertices, faces, sample["colors"][sample["faces"]].mean(1))
-        return self.scale.apply(self.codec.pack(*grids))
+        packed = self.grid.pack(*self.grid.analyse(vertices, faces, sample["colors"][sample["faces"]].mean(1)))
+        z = self.codec.encode(packed[None].to(self.device, self.dtype))
+        return self.scale.apply(z[0].float().cpu())
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
-        distance, color = self.codec.unpack(self.scale.undo(x.float().cpu()))
-        vertices, faces, colors = self.codec.synthesise(distance, color)
+        packed = self.codec.decode(self.scale.undo(x.float().cpu())[None].to(self.device, self.dtype))
+        vertices, faces, colors = self.grid.synthesise(*self.grid.unpack(packed[0].float().cpu()))
         return {"vertices": vertices, "faces": faces, "colors": colors}
 
     def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
@@ -90,7 +94,7 @@ class VoxelsSmall:
         What reaches an end of the sample reaches that of the state, so that a new part may be larger than the old one.
         """
         _, sides = _box(sample["vertices"][sample["faces"].unique()])
-        size = self.codec.resolution * self.codec.voxel
+        size = self.grid.resolution * self.grid.voxel
         box = {}
         for axis, (start, stop) in region.items():
             # In fractions of the grid; an unknown axis is region_mask's to refuse.

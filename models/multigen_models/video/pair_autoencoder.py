@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
-from multigen_models.layers import Norm, moved, zeroed
+from multigen_models.layers import ChannelNorm, PlainBlock, moved
 
 PAIR = 2
 FOLD = 4  # pixels along the edge of a block that becomes one position
@@ -52,18 +51,18 @@ class PairAutoencoder(ModelMixin, ConfigMixin):
         fine, coarse = encoder_channels
         self.encoder = nn.Sequential(
             nn.Conv2d(pixels, fine, 3, padding=1),
-            *(Residual(fine) for _ in range(encoder_blocks)),
+            *(PlainBlock(fine, axes=2) for _ in range(encoder_blocks)),
             nn.Conv2d(fine, coarse, 2, stride=2),
-            *(Residual(coarse) for _ in range(encoder_blocks)),
+            *(PlainBlock(coarse, axes=2) for _ in range(encoder_blocks)),
             ChannelNorm(coarse),
             nn.Conv2d(coarse, latent, 1),
         )
         fine, coarse = decoder_channels
         self.decoder = nn.Sequential(
             nn.Conv2d(latent, coarse, 3, padding=1),
-            *(Residual(coarse) for _ in range(decoder_blocks)),
+            *(PlainBlock(coarse, axes=2) for _ in range(decoder_blocks)),
             nn.ConvTranspose2d(coarse, fine, 2, stride=2),
-            *(Residual(fine) for _ in range(decoder_blocks)),
+            *(PlainBlock(fine, axes=2) for _ in range(decoder_blocks)),
             ChannelNorm(fine),
             nn.Conv2d(fine, pixels, 3, padding=1),
         )
@@ -85,27 +84,3 @@ class PairAutoencoder(ModelMixin, ConfigMixin):
         """Latents, and what is decoded from them with `noise` of their shape added."""
         z = self.encode(x)
         return z, self.decode(z + noise)
-
-
-class Residual(nn.Module):
-    """x + conv(silu(conv(silu(norm(x))))): (b, c, h, w) -> (b, c, h, w)."""
-
-    def __init__(self, channels: int, /) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-
-
-class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each position: (b, c, h, w) -> (b, c, h, w)."""
-
-    def __init__(self, channels: int, /) -> None:
-        super().__init__()
-        self.norm = Norm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x.movedim(1, -1)).movedim(-1, 1)

@@ -14,11 +14,12 @@ from multigen.denoise import Cond, Parameterization
 from multigen.modality import Sample
 from multigen.noise import mixed
 from multigen.training import Items
+from multigen_models.latents import Latents
 from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.video import small as video_small
-from multigen_models.video.latents import Latents
+from multigen_models.video.latents import scene_latents
 from multigen_models.video.names import still_figures
 from multigen_models.video.pair_autoencoder import PairAutoencoder
 from multigen_models.video.scenes import VideoScenes
@@ -108,7 +109,7 @@ class VideoRecipe:
 
     def _scenes(self, split: str, count: int, seed: int) -> Latents:
         scenes = VideoScenes(self._takes, split=split, length=count, seed=seed, still=self._still)
-        return Latents(scenes, self.codec, self._latents / f"{split}-{count}-{seed}")
+        return scene_latents(scenes, self.codec, self._latents / f"{split}-{count}-{seed}")
 
     def _statistics(self, kept: Path) -> Scale:
         """Mean and deviation of every channel over training scenes, rounded as they are published."""

@@ -1,0 +1,52 @@
+"""Latents of training samples: coded once each, when they are first asked for, and kept in memory-mapped files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Coded = tuple[Tensor, float, str]
+"""Latents, a number that is not 0, such as a rate, and a caption."""
+
+
+@final
+class Latents:
+    """Item i is what `code(i)` returns, its latents of `shape` through float16.
+
+    The files can be shared by processes: what two of them write in one place is the same.
+    """
+
+    def __init__(self, code: Callable[[int], Coded], /, *, count: int, shape: tuple[int, ...], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._code, self._count = code, count
+        self._latents = _array(folder / "latents.npy", (count, *shape), np.float16)
+        # Of each item that is there its number, and its caption in UTF-8.
+        self._numbers = _array(folder / "numbers.npy", (count,), np.float32)
+        self._captions = _array(folder / "captions.npy", (count,), np.dtype("S400"))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int, /) -> Coded:
+        if not self._numbers[index]:
+            latents, number, caption = self._code(index)
+            self._latents[index] = latents.numpy()
+            self._captions[index] = json.dumps(caption).encode()
+            self._numbers[index] = number  # the last of the three, because it says that they are there
+        caption = json.loads(self._captions[index])
+        return torch.from_numpy(self._latents[index].astype(np.float32)), float(self._numbers[index]), caption
+
+
+def _array(path: Path, shape: tuple[int, ...], kind: Any) -> Any:
+    """A memory-mapped file, of zeros at first."""
+    if not path.exists():
+        temporary = path.with_suffix(".part")
+        np.lib.format.open_memmap(temporary, "w+", kind, shape)
+        temporary.replace(path)
+    return np.lib.format.open_memmap(path, "r+")
