@@ -42,7 +42,7 @@ class VoxelUNet(UNet, ModelMixin, ConfigMixin):
         *,
         cells: int = 8,
         features: int = 16,
-        channels: Sequence[int] = (128, 384),
+        channels: Sequence[int] = (96, 384),
         depth: Sequence[int] = (1, 3),
         blocks: Sequence[int] = (1, 1),
         kernels: Sequence[int] = (3, 1),

@@ -28,7 +28,7 @@ from multigen_models.shapes.samples import AS_MADE, SHEET_PROMPTS, ShapeGrids, V
 from multigen_models.shapes.voxels_small import VoxelsSmall
 from multigen_models.weights import ZOO, fingerprint, read_network, start, write_folder
 
-VIEWS = 60_000
+VIEWS = 40_000
 """Different views of the shapes; each is seen several times, with other noise: making one takes as long as a step."""
 VALIDATION_SHAPES = 96
 STATISTICS_VIEWS = 1000
