@@ -21,6 +21,8 @@ from multigen_models.audio.encoder_network import SoundEncoder
 from multigen_models.contrast_encoder import ContrastRecipe, Encoder, PublishedEncoder, contrast, places
 from multigen_models.shapes import encoder as shape_encoder
 from multigen_models.shapes.encoder_network import SolidEncoder
+from multigen_models.video import encoder as video_encoder
+from multigen_models.video.encoder_network import FilmEncoder
 
 KINDS = 6
 ENCODERS = [name for name in registry.extractors.names() if isinstance(registry.extractors[name], PublishedEncoder)]
@@ -159,12 +161,38 @@ def test_a_shape_has_its_place_wherever_it_is():
         encoder({"points": torch.zeros(5, 3), "colors": torch.zeros(5, 3)})
 
 
+def test_a_film_is_seen_in_its_first_seconds_and_its_middle_whatever_its_rate():
+    """A bright square that moves right by a sixteenth of a picture twice as wide as high, eight times a second."""
+    frames = torch.zeros(24, 3, 64, 128, dtype=torch.uint8)
+    for t in range(24):
+        frames[t, 0, 28:36, 32 + 4 * (t % 16) : 36 + 4 * (t % 16)] = 255
+    found = video_encoder.seen(frames, 8.0)
+    assert found.shape == (3, video_encoder.FRAMES, video_encoder.SIDE, video_encoder.SIDE)
+    assert found[1:].eq(-1).all()
+    columns = found[0].amax(1).argmax(1).tolist()
+    assert columns == pytest.approx([4 * (2 * i + 1) for i in range(8)], abs=3.1)
+    twice = frames.repeat_interleave(2, dim=0)
+    assert torch.equal(video_encoder.seen(twice, 16.0), found)
+    still = video_encoder.seen(frames[:1], 8.0)
+    assert still.eq(still[:, :1]).all()
+
+
+def test_films_of_any_size_have_a_place():
+    torch.manual_seed(0)
+    encoder = video_encoder.VideoEncoder(FilmEncoder().eval(), "0")
+    for t, h, w in ((16, 128, 128), (1, 40, 90), (40, 130, 66)):
+        frames = (255 * torch.rand(t, 3, h, w, generator=torch.Generator().manual_seed(0))).to(torch.uint8)
+        found = encoder({"frames": frames, "fps": 8.0})
+        assert found.shape == (384,)
+        assert float(found.norm()) == pytest.approx(1, abs=1e-5)
+
+
 # --- those that are published -----------------------------------------------------------------------------------------
 
 
 def test_encoders_are_registered_for_their_modalities():
     assert {registry.extractors[name].modality for name in ENCODERS} <= set(registry.modalities.names())
-    assert {"audio-encoder", "shape-encoder"} <= set(ENCODERS)
+    assert {"audio-encoder", "shape-encoder", "video-encoder"} <= set(ENCODERS)
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - set(READY)))
