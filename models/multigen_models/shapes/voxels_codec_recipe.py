@@ -29,7 +29,7 @@ NOISE = 0.1  # deviation of what is added to the latents, so that slight errors 
 PRIOR = 1e-3  # weight of the latents' squares: with NOISE, the KL divergence from N(0, 1)
 NEAR, NEARNESS = 0.5, 8.0  # cells within half of the truncation of the surface weigh so much more
 SLOPES = 1.0  # weight of the error of differences between neighbouring distances
-COLORS = 8.0  # weight of the error of colours
+COLORS = 20.0  # weight of the error of colours
 
 
 @final

@@ -19,7 +19,7 @@ from multigen_models.scale import Scale
 from multigen_models.shapes.distance_grid import DistanceGrid
 from multigen_models.weights import ZOO, Published, fingerprint, read_about, read_network
 
-DETAIL = 0.01
+DETAIL = 0.03
 """Variance of standardised latents around what the network predicts: the skip of `multigen.denoise.local`."""
 
 
@@ -43,7 +43,7 @@ class VoxelsSmall:
     name: str = "voxels-small"
     modality: str = "3d"
     kind: str = "mesh"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=3", sigma_max=800.0)
+    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=3", sigma_max=100.0)
     axes: ClassVar[Mapping[str, int]] = {"x": -3, "y": -2, "z": -1}
     loader: ClassVar[str] = "voxels-small"
 

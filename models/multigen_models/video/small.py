@@ -58,7 +58,7 @@ class VideoSmall:
     dtype: torch.dtype
     name: str = "video-small"
     modality: str = "video"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=4")
+    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=4", sigma_max=150.0)
     axes: ClassVar[Mapping[str, int]] = {"time": -3, "height": -2, "width": -1}
     loader: ClassVar[str] = "video-small"
 
