@@ -46,7 +46,7 @@ class VideoRecipe:
     """
 
     modality: ClassVar[str] = "video"
-    # Along its first principal component the data deviates by 68, and there shared noise is twice as strong as sigma says.
+    # Along its first principal component the data deviates by 68; there shared noise is twice as strong as sigma says.
     settings: ClassVar[Mapping[str, Any]] = {"t_mean": 1.3, "t_sd": 1.5}
     prompts: ClassVar[Sequence[str]] = (
         "a fox galloping to the left through snow",
