@@ -28,8 +28,9 @@ ILLUSTRATIONS = 4
 NOISE = 0.1  # deviation of what is added to the latents, so that slight errors in them do no harm
 PRIOR = 1e-3  # weight of the latents' squares: with NOISE, the KL divergence from N(0, 1)
 NEAR, NEARNESS = 0.5, 8.0  # cells within half of the truncation of the surface weigh so much more
+INSIDE = 2.0  # and so much more where the solid is: without it, thin parts are lost first
 SLOPES = 1.0  # weight of the error of differences between neighbouring distances
-COLORS = 20.0  # weight of the error of colours
+COLORS = 8.0  # weight of the error of colours
 
 
 @final
@@ -65,7 +66,7 @@ class VoxelsCodecRecipe:
         z, made = network(x0, NOISE * self._noise(x0, seeds))
         distance, color = GRID.unpack(x0)
         rebuilt, painted = GRID.unpack(made.float())
-        weight = 1 + (NEARNESS - 1) * (distance.abs() < NEAR)
+        weight = (1 + (NEARNESS - 1) * (distance.abs() < NEAR)) * (1 + (INSIDE - 1) * (distance < 0))
         error = (rebuilt - distance) * weight
         slopes = sum(error.diff(dim=dim).abs().flatten(1).mean(1) for dim in (-1, -2, -3))
         shape = error.abs().flatten(1).mean(1) + SLOPES * slopes
