@@ -24,6 +24,9 @@ from multigen.objective import Denoising, Objective
 from multigen.optim import optimizers
 from multigen.settings import Settings
 
+ENDLESS = 1 << 40
+"""The length of items that are drawn anew at every index."""
+
 
 class Items(Protocol):
     """Training items: item i is (x0, cond) of one sample and the same at every call; every index is valid in

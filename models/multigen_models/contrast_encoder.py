@@ -31,7 +31,6 @@ from multigen_models.weights import WEIGHTS, write_folder
 SHARPNESS = 14.0
 """Of the softmax over similarities at first, 1 / 0.07; learned, at most 100 (arXiv 2103.00020)."""
 SHARPEST = 100.0
-ENDLESS = 1 << 40
 
 
 class Encoder(nn.Module):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond
-from multigen.training import Items
+from multigen.training import ENDLESS, Items
 from multigen_models.audio.data import Clip, Recordings, load_recordings, split_by_recording
 from multigen_models.audio.encoder import SAMPLES, AudioEncoder, seen
 from multigen_models.audio.scenes import SoundWindows
-from multigen_models.contrast_encoder import ENDLESS, ContrastRecipe, captioned
+from multigen_models.contrast_encoder import ContrastRecipe, captioned
 from multigen_models.weights import start
 
 HIDDEN_BANDS, HIDDEN_FRAMES = 12, 50

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from multigen.denoise import Cond, Parameterization
 from multigen.evaluation.collection import spread
 from multigen.modality import Sample
-from multigen.training import Items
+from multigen.training import ENDLESS, Items
 from multigen_models.audio import small as audio_small
 from multigen_models.audio.data import Recordings, load_recordings, split_by_recording
 from multigen_models.audio.scenes import AS_RECORDED, SoundWindows
@@ -25,7 +25,6 @@ from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.weights import start, write_folder
 
-ENDLESS = 1 << 40
 TRAINING_FRAMES = (
     256  # two thirds of the window that is sampled and validated: a third cheaper, and no worse (see the card)
 )

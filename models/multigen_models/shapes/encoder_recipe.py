@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from multigen.denoise import Cond
-from multigen.training import Items
-from multigen_models.contrast_encoder import ENDLESS, ContrastRecipe, captioned
+from multigen.training import ENDLESS, Items
+from multigen_models.contrast_encoder import ContrastRecipe, captioned
 from multigen_models.shapes.data import Shapes, load_shapes
 from multigen_models.shapes.encoder import POINTS, ShapeEncoder, seen
 from multigen_models.shapes.samples import AS_MADE, ShapeClouds, Views, in_turn

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from multigen.denoise import Cond, Parameterization
 from multigen.evaluation.collection import spread
 from multigen.modality import Sample
-from multigen.training import Items
+from multigen.training import ENDLESS, Items
 from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
@@ -22,7 +22,6 @@ from multigen_models.shapes.samples import AS_MADE, SHEET_PROMPTS, ShapeClouds, 
 from multigen_models.shapes.transport import assign, rearranged
 from multigen_models.weights import start, write_folder
 
-ENDLESS = 1 << 40
 POINTS = 2048
 VALIDATION_SHAPES = 96
 UNCONDITIONAL = 0.1

@@ -12,7 +12,7 @@ from multigen.denoise import Cond
 from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.noise import white
-from multigen.training import Items
+from multigen.training import ENDLESS, Items
 from multigen_models.shapes.data import Shapes, load_shapes
 from multigen_models.shapes.distance_grid import FOLD
 from multigen_models.shapes.grid_autoencoder import FACTOR, LATENT, GridAutoencoder
@@ -20,7 +20,6 @@ from multigen_models.shapes.prepare import GRID
 from multigen_models.shapes.samples import AS_MADE, ShapeGrids, Views, in_turn
 from multigen_models.weights import read_network, start, write_folder
 
-ENDLESS = 1 << 40
 CROP = 8  # packed positions along each axis of what it is trained on
 CROPS = 4  # from one view after another: changing a shape takes as long as a step on one of them
 VALIDATION_SHAPES = 48

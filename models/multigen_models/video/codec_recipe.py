@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from multigen.denoise import Cond
 from multigen.modality import Sample
 from multigen.noise import white
-from multigen.training import Items
+from multigen.training import ENDLESS, Items
 from multigen_models.video.names import still_figures
 from multigen_models.video.pair_autoencoder import FACTOR, LATENT, PAIR, PairAutoencoder
 from multigen_models.video.scenes import VideoScenes
 from multigen_models.video.takes import Takes, load_takes
 from multigen_models.weights import read_network, start, write_folder
 
-ENDLESS = 1 << 40
 CROP, FRAMES = 64, 4  # what it is trained on, in pixels and frames: it sees no further than some 40 pixels
 CROPS = 4  # from one scene after another: filming it takes longer than a step on one of them
 VALIDATION_CLIPS = 48

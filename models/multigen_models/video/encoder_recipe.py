@@ -7,8 +7,8 @@ from typing import Any, ClassVar, final
 from torch import Tensor, nn
 
 from multigen.denoise import Cond
-from multigen.training import Items
-from multigen_models.contrast_encoder import ENDLESS, ContrastRecipe, captioned
+from multigen.training import ENDLESS, Items
+from multigen_models.contrast_encoder import ContrastRecipe, captioned
 from multigen_models.video.encoder import VideoEncoder, seen
 from multigen_models.video.names import still_figures
 from multigen_models.video.scenes import VideoScenes
