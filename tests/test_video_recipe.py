@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_video_scenes import STILL, made
 
+from multigen.errors import UsageError
 from multigen.noise import Correlates
 from multigen.objective import Objective
 from multigen.pipeline import generate
@@ -176,10 +176,14 @@ def test_a_trained_folder_makes_films(recipe, tmp_path, monkeypatch):
     assert film["frames"].shape == (4, 3, 128, 128)
 
 
-def test_a_recipe_without_a_codec_says_what_is_missing(tmp_path):
-    if (Path(video_recipe.ZOO) / "video-codec" / "config.json").exists():
-        pytest.skip("there is a published codec")
-    with pytest.raises(ValueError, match="video-codec"):
+def test_without_a_codec_of_ones_own_it_is_the_published_one(recipe, tmp_path, monkeypatch):
+    (tmp_path / "video-small").mkdir()
+    shutil.move(tmp_path / "cache" / "codec", tmp_path / "video-small" / "codec")
+    monkeypatch.setattr(video_recipe, "ZOO", tmp_path)
+    again = VideoRecipe(tmp_path, tmp_path / "cache")
+    assert torch.equal(again.items("validation")[0][0], recipe.items("validation")[0][0])
+    shutil.rmtree(tmp_path / "video-small")
+    with pytest.raises(UsageError, match="codec are missing"):
         VideoRecipe(tmp_path, tmp_path / "cache")
 
 

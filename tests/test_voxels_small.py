@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -282,6 +283,18 @@ def test_latents_are_those_of_the_codec_and_are_kept(recipe: VoxelsRecipe, monke
     channels = torch.stack(coded).transpose(0, 1).flatten(1)
     torch.testing.assert_close(recipe.scale.mean.flatten(), channels.mean(1), rtol=0, atol=5e-3)
     torch.testing.assert_close(recipe.scale.std.flatten(), channels.std(1), rtol=2e-2, atol=5e-3)
+
+
+def test_without_a_codec_of_ones_own_it_is_the_published_one(recipe: VoxelsRecipe, tmp_path, monkeypatch) -> None:
+    own = recipe._codec_folder
+    monkeypatch.setattr(voxels_recipe, "ZOO", tmp_path)
+    monkeypatch.setattr(voxels_recipe, "STATISTICS_VIEWS", 4)
+    with pytest.raises(UsageError, match="codec are missing"):
+        VoxelsRecipe(own.parents[1], tmp_path / "cache")
+    shutil.copytree(own, tmp_path / "voxels-small" / "codec")
+    again = VoxelsRecipe(own.parents[1], tmp_path / "cache")
+    x, _ = recipe.items("validation")[0]
+    torch.testing.assert_close(again.scale.undo(again.items("validation")[0][0]), recipe.scale.undo(x))
 
 
 def test_training_writes_a_model(recipe: VoxelsRecipe, tmp_path, monkeypatch) -> None:

@@ -64,7 +64,7 @@ class VideoRecipe:
         self._takes: Takes = load_takes(data, cache=cache)
         self._still = still_figures(data)
         own = cache / "codec"
-        self._codec_folder = own if own.is_dir() else ZOO / "video-codec"
+        self._codec_folder = own if own.is_dir() else ZOO / "video-small" / "codec"
         self.codec = read_network(PairAutoencoder, self._codec_folder)
         self._seed, self._warm_start = seed, warm_start
         self._latents = cache / f"latents-{fingerprint(self._codec_folder)}"
