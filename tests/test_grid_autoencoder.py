@@ -115,7 +115,7 @@ def test_it_learns_a_ball() -> None:
     torch.manual_seed(0)
     codec = GridAutoencoder(encoder_channels=(32, 32), decoder_channels=(32, 32))
     x0 = torch.stack([recipe_module._Crops(Balls(), seed=0)[i][0] for i in range(4)])
-    optimizer = torch.optim.AdamW(codec.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(codec.parameters(), lr=6e-3)
     made = recipe()
     before = made.errors(codec, x0, {}, seeds=range(4))
     for i in range(150):
@@ -124,6 +124,6 @@ def test_it_learns_a_ball() -> None:
         loss.backward()
         optimizer.step()
     after = made.errors(codec, x0, {}, seeds=range(4))
-    assert after["mean"].mean() < 0.3 * before["mean"].mean()
-    assert after["color"].mean() < 0.3 * before["color"].mean()
-    assert after["iou"].mean() > 0.8  # it begins below 0.15
+    assert after["mean"].mean() < 0.5 * before["mean"].mean()
+    assert after["color"].mean() < 0.1 * before["color"].mean()
+    assert after["iou"].mean() > 0.6 > 0.2 > before["iou"].mean()
