@@ -6,7 +6,6 @@ the output, everything else besides into the report. Sounds are kept: a run that
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from audio_judges import Classifier, Nearest, Space, TextHead, clusters, share, weighted_share
 from audio_sets import PROMPTS, SECONDS, Made, Sounds, generate, white_noise, windows
+from reports import run
 from torch import Tensor
 
 from multigen.errors import UsageError
@@ -317,18 +317,5 @@ def measure(asked: argparse.Namespace) -> Mapping[str, Any]:
     return report
 
 
-def main() -> int:
-    asked = arguments()
-    try:
-        report = measure(asked)
-    except UsageError as error:
-        print(f"audio_quality: {error}", file=sys.stderr)
-        return 2
-    show(report)
-    if asked.output is not None:
-        asked.output.write_text(json.dumps(report, indent=1, default=asdict))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("audio_quality", arguments(), measure, show))

@@ -7,7 +7,6 @@ into the report. Shapes and distances are kept: a run that was stopped goes on.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from reports import run
 from shape_judges import METRICS, Classifier, Nearest, SetJudge, Tables, asymmetries, color_hits, median, share
 from shape_sets import (
     Clouds,
@@ -300,18 +300,5 @@ def measure(asked: argparse.Namespace) -> Mapping[str, Any]:
     return report
 
 
-def main() -> int:
-    asked = arguments()
-    try:
-        report = measure(asked)
-    except UsageError as error:
-        print(f"shape_quality: {error}", file=sys.stderr)
-        return 2
-    show(report)
-    if asked.output is not None:
-        asked.output.write_text(json.dumps(report, indent=1, default=asdict))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("shape_quality", arguments(), measure, show))

@@ -1,25 +1,21 @@
 """The shapes that `shape_quality` compares: prepared real ones, and ones that a model makes, kept in a folder."""
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from reports import kept
 from torch import Tensor
-from tqdm import tqdm
 
 from multigen.errors import UsageError
 from multigen.modality import Sample
 from multigen.pipeline import Job
-from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen_3d import ShapeOptions
 from multigen_3d.metrics import surface_points, unit_box
@@ -176,21 +172,17 @@ def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache
 
     request: how they are made; its prompt and options are filled in here.
     """
-    first = dataclasses.replace(request, prompt=prompts.texts[0], options=dataclasses.asdict(ShapeOptions()))
-    job = prepare_job(first, device=device)
-    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
-    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
-    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
-    records = []
-    for seed, text in enumerate(tqdm(prompts.texts, f"{prompts.name}, {job.request.steps} steps", disable=None)):
-        name = hashlib.sha256(text.encode()).hexdigest()[:8]
-        path = folder / f"{prompts.name}-{seed:03d}-{name}.pt"
-        if not path.exists():
-            torch.save(_make(job.again(dataclasses.replace(first, prompt=text)), seed), path)
-        records.append(torch.load(path, weights_only=True))
-    seconds = sorted(record["seconds"] for record in records)
+    found = kept(
+        request,
+        prompts.texts,
+        _make,
+        options=dataclasses.asdict(ShapeOptions()),
+        title=prompts.name,
+        prefix=f"{prompts.name}-",
+        device=device,
+        cache=cache,
+    )
+    records = found.records
     return Made(
         Clouds(
             unit_box(torch.stack([record["points"] for record in records])),
@@ -200,10 +192,10 @@ def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache
         ),
         [record["checks"] for record in records if record["checks"]],
         [record["evaluations"] for record in records],
-        seconds[len(seconds) // 2],
-        job.request,
-        job.pipeline.model.defaults.steps,
-        folder,
+        found.seconds,
+        found.job.request,
+        found.job.pipeline.model.defaults.steps,
+        found.folder,
     )
 
 

@@ -9,7 +9,6 @@ what is learnt from training scenes are kept: a run that was stopped goes on.
 
 import argparse
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from reports import run
 from shape_quality import steps_list, table
 from video_judges import SPACES, Hits, Learnt, Space, has_color, heads_right_way, learn, mean, psnr, ssim
 from video_sets import (
@@ -285,18 +285,5 @@ def shares(hits: Mapping[str, Hits], /) -> Row:
     return {name: of.share() for name, of in hits.items()}
 
 
-def main() -> int:
-    asked = arguments()
-    try:
-        report = measure(asked)
-    except UsageError as error:
-        print(f"video_quality: {error}", file=sys.stderr)
-        return 2
-    show(report)
-    if asked.output is not None:
-        asked.output.write_text(json.dumps(report, indent=1, default=asdict))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("video_quality", arguments(), measure, show))

@@ -4,24 +4,21 @@ All have `FRAMES` frames of `SIDE` x `SIDE`, `RATE` a second: what the model mak
 """
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from reports import kept
 from torch import Tensor
 from tqdm import tqdm
 
 from multigen.modality import Sample
 from multigen.pipeline import Job
-from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen.training import ENDLESS
 from multigen_models.shapes.names import with_article
@@ -339,27 +336,22 @@ def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache
 
     request: how they are made; its prompt and options are filled in here.
     """
-    first = dataclasses.replace(request, prompt=prompts.texts[0], options=dataclasses.asdict(OPTIONS))
-    job = prepare_job(first, device=device)
-    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
-    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
-    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
-    records = []
-    for seed, text in enumerate(tqdm(prompts.texts, f"{prompts.name}, {job.request.steps} steps", disable=None)):
-        name = hashlib.sha256(text.encode()).hexdigest()[:8]
-        path = folder / f"{seed:03d}-{name}.pt"
-        if not path.exists():
-            torch.save(_make(job.again(dataclasses.replace(first, prompt=text)), seed), path)
-        records.append(torch.load(path, weights_only=True))
-    seconds = sorted(record["seconds"] for record in records)
+    found = kept(
+        request,
+        prompts.texts,
+        _make,
+        options=dataclasses.asdict(OPTIONS),
+        title=prompts.name,
+        device=device,
+        cache=cache,
+    )
+    records = found.records
     return Made(
         Clips(torch.stack([record["frames"] for record in records]), prompts.real.truths, made=True),
         min(record["evaluations"] for record in records),
-        seconds[len(seconds) // 2],
-        job.request,
-        folder,
+        found.seconds,
+        found.job.request,
+        found.folder,
     )
 
 

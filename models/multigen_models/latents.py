@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
@@ -10,6 +11,8 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor
+
+from multigen_models.scale import Scale
 
 Coded = tuple[Tensor, float, str]
 """Latents, a number that is not 0, such as a rate, and a caption."""
@@ -41,6 +44,18 @@ class Latents:
             self._numbers[index] = number  # the last of the three, because it says that they are there
         caption = json.loads(self._captions[index])
         return torch.from_numpy(self._latents[index].astype(np.float32)), float(self._numbers[index]), caption
+
+    def scale(self, count: int, kept: Path, /) -> Scale:
+        """Mean and deviation of every channel over the first `count` items, rounded as they are published.
+
+        Measured once, and kept in a file.
+        """
+        if not kept.exists():
+            x = torch.cat([self[i][0].flatten(1) for i in range(count)], dim=1).double()
+            temporary = kept.with_suffix(".part")
+            temporary.write_text(json.dumps(Scale(x.mean(1), x.std(1).clamp(min=1e-3)).write()))
+            os.replace(temporary, kept)
+        return Scale.read(json.loads(kept.read_text()), axes=self._latents.ndim - 1)
 
 
 def _array(path: Path, shape: tuple[int, ...], kind: Any) -> Any:

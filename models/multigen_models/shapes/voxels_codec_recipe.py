@@ -13,6 +13,7 @@ from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.noise import white
 from multigen.training import ENDLESS, Items
+from multigen_models.latest import Latest
 from multigen_models.shapes.data import Shapes, load_shapes
 from multigen_models.shapes.distance_grid import FOLD
 from multigen_models.shapes.grid_autoencoder import FACTOR, LATENT, GridAutoencoder
@@ -120,16 +121,13 @@ class _Crops:
 
     def __init__(self, grids: ShapeGrids, seed: int) -> None:
         self._grids, self._seed = grids, seed
-        self._last: tuple[int, Tensor] | None = None
+        self._packed = Latest(self._pack)
 
     def __len__(self) -> int:
         return CROPS * len(self._grids)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        view = index // CROPS
-        if self._last is None or self._last[0] != view:
-            self._last = view, GRID.pack(*self._grids[view][0])
-        packed = self._last[1]
+        packed = self._packed(index // CROPS)
         # The third number tells this generator from the one of the view.
         rng = np.random.default_rng((self._seed, index, 1))
         distance, _ = GRID.unpack(packed)
@@ -141,6 +139,9 @@ class _Crops:
         ]
         x, y, z = (slice(start, start + CROP) for start in first)
         return packed[:, x, y, z], {}
+
+    def _pack(self, view: int) -> Tensor:
+        return GRID.pack(*self._grids[view][0])
 
 
 @final

@@ -1,7 +1,5 @@
 """How the embedded model of meshes is trained: ``multigen train voxels-small --data FOLDER``."""
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +54,7 @@ class VoxelsRecipe:
         self._codec_folder = own if own.is_dir() else ZOO / "voxels-small" / "codec"
         self.codec = read_network(GridAutoencoder, self._codec_folder)
         self._latents = cache / f"latents-{fingerprint(self._codec_folder)}"
-        self.scale = self._statistics(self._latents / "scale.json")
+        self.scale: Scale = self._views().scale(STATISTICS_VIEWS, self._latents / "scale.json")
 
     def network(self) -> nn.Module:
         from multigen_models.shapes.voxel_unet import VoxelUNet
@@ -111,16 +109,6 @@ class VoxelsRecipe:
         cells = GRID.resolution // FOLD // FACTOR
         shape = (self.codec.config.latent, cells, cells, cells)
         return Latents(_Coding(grids, self.codec), count=len(grids), shape=shape, folder=self._latents / name)
-
-    def _statistics(self, kept: Path) -> Scale:
-        """Mean and deviation of every channel over training views, rounded as they are published."""
-        if not kept.exists():
-            latents = self._views()
-            x = torch.cat([latents[i][0].flatten(1) for i in range(STATISTICS_VIEWS)], dim=1).double()
-            temporary = kept.with_suffix(".part")
-            temporary.write_text(json.dumps(Scale(x.mean(1), x.std(1).clamp(min=1e-3)).write()))
-            os.replace(temporary, kept)
-        return Scale.read(json.loads(kept.read_text()), axes=4)
 
 
 @final

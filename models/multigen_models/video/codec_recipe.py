@@ -12,6 +12,7 @@ from multigen.denoise import Cond
 from multigen.modality import Sample
 from multigen.noise import white
 from multigen.training import ENDLESS, Items
+from multigen_models.latest import Latest
 from multigen_models.video.names import still_figures
 from multigen_models.video.pair_autoencoder import FACTOR, LATENT, PAIR, PairAutoencoder
 from multigen_models.video.scenes import VideoScenes
@@ -98,16 +99,13 @@ class _Crops:
 
     def __init__(self, scenes: VideoScenes, seed: int) -> None:
         self._scenes, self._seed = scenes, seed
-        self._last: tuple[int, Tensor] | None = None
+        self._filmed = Latest(scenes.__getitem__)
 
     def __len__(self) -> int:
         return CROPS * len(self._scenes)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        scene = index // CROPS
-        if self._last is None or self._last[0] != scene:
-            self._last = scene, self._scenes[scene][0]
-        frames = self._last[1]
+        frames, _, _ = self._filmed(index // CROPS)
         t, _, h, w = frames.shape
         # The third number tells this generator from the one of the scene.
         first, top, left = np.random.default_rng((self._seed, index, 1)).integers(

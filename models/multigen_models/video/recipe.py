@@ -1,7 +1,5 @@
 """How the embedded video model is trained: ``multigen train video-small --data FOLDER``."""
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -68,7 +66,9 @@ class VideoRecipe:
         self.codec = read_network(PairAutoencoder, self._codec_folder)
         self._seed, self._warm_start = seed, warm_start
         self._latents = cache / f"latents-{fingerprint(self._codec_folder)}"
-        self.scale = self._statistics(self._latents / "scale.json")
+        self.scale: Scale = self._scenes("train", SCENES, self._seed).scale(
+            STATISTICS_SCENES, self._latents / "scale.json"
+        )
 
     def network(self) -> nn.Module:
         from multigen_models.video.unet import VideoUNet
@@ -111,16 +111,6 @@ class VideoRecipe:
     def _scenes(self, split: str, count: int, seed: int) -> Latents:
         scenes = VideoScenes(self._takes, split=split, length=count, seed=seed, still=self._still)
         return scene_latents(scenes, self.codec, self._latents / f"{split}-{count}-{seed}")
-
-    def _statistics(self, kept: Path) -> Scale:
-        """Mean and deviation of every channel over training scenes, rounded as they are published."""
-        if not kept.exists():
-            latents = self._scenes("train", SCENES, self._seed)
-            x = torch.cat([latents[i][0].flatten(1) for i in range(STATISTICS_SCENES)], dim=1).double()
-            temporary = kept.with_suffix(".part")
-            temporary.write_text(json.dumps(Scale(x.mean(1), x.std(1).clamp(min=1e-3)).write()))
-            os.replace(temporary, kept)
-        return Scale.read(json.loads(kept.read_text()), axes=4)
 
 
 @final
