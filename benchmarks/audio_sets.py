@@ -1,23 +1,21 @@
 """The sounds that `audio_quality` compares: windows of recordings, and clips that the model makes, kept in a folder."""
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from reports import opened
 from torch import Tensor
 from tqdm import tqdm
 
 from multigen import provenance
 from multigen.modality import Sample
 from multigen.pipeline import Job
-from multigen.pipeline import prepare as prepare_job
 from multigen.request import Request
 from multigen_audio import Audio, AudioOptions
 from multigen_audio.features import SAMPLE_RATE, RandomNetwork, describe, log_mel, prepare, statistics
@@ -144,13 +142,8 @@ def generate(request: Request, classes: Sequence[str], /, *, per_class: int, dev
 
     request: how they are made; its prompt and options are filled in here.
     """
-    first = dataclasses.replace(request, prompt=PROMPTS[classes[0]], options=dataclasses.asdict(OPTIONS))
-    job = prepare_job(first, device=device)
-    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
-    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
-    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    options = dataclasses.asdict(OPTIONS)
+    first, job, folder = opened(request, PROMPTS[classes[0]], options=options, device=device, cache=cache)
     wanted = [(i, name, seed) for i, name in enumerate(classes) for seed in range(per_class)]
 
     def made() -> Iterator[tuple[int, int, int, Tensor]]:

@@ -35,6 +35,21 @@ class Kept:
         return sorted(record["seconds"] for record in self.records)[len(self.records) // 2]
 
 
+def opened(
+    request: Request, text: str, /, *, options: Mapping[str, Any], device: str | None, cache: Path
+) -> tuple[Request, Job, Path]:
+    """A request with its first prompt and options filled in, its job, and the folder in `cache` for what is made with
+    these weights and settings, which lie there too."""
+    first = dataclasses.replace(request, prompt=text, options=options)
+    job = prepare(first, device=device)
+    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
+    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
+    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    return first, job, folder
+
+
 def kept(
     request: Request,
     texts: Sequence[str],
@@ -52,13 +67,7 @@ def kept(
 
     request: how they are made; its prompt and options are filled in here. prefix: of the files' names.
     """
-    first = dataclasses.replace(request, prompt=texts[0], options=options)
-    job = prepare(first, device=device)
-    settings = dataclasses.asdict(dataclasses.replace(job.request, prompt="", model=""))
-    key = json.dumps(settings | {"version": version("multigen-suite")}, sort_keys=True)
-    folder = cache / f"generated-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    first, job, folder = opened(request, texts[0], options=options, device=device, cache=cache)
     records = []
     for seed, text in enumerate(tqdm(texts, f"{title}, {job.request.steps} steps", disable=None)):
         path = folder / f"{prefix}{seed:03d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
