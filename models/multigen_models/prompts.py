@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from multigen.denoise import Cond
 from multigen_models.text import TextEncoder
@@ -18,13 +19,19 @@ def text_encoder() -> TextEncoder:
     return TextEncoder.load()
 
 
-@functools.lru_cache(maxsize=100_000)
 def embed(prompt: str, /) -> Cond:
     """A prompt's token states (64, 384), mask (64,) and pooled vector (384,), whatever else is in a batch."""
-    cond = {key: value[0] for key, value in text_encoder().encode([prompt]).items()}
-    text, mask = cond["text"][:TOKENS], cond["mask"][:TOKENS]
-    missing = TOKENS - len(mask)
-    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": F.pad(mask, (0, missing)), "pooled": cond["pooled"]}
+    text, pooled = _encoded(prompt)
+    missing = TOKENS - len(text)
+    mask = torch.arange(TOKENS) < len(text)
+    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": mask, "pooled": pooled}
+
+
+@functools.lru_cache(maxsize=100_000)
+def _encoded(prompt: str) -> tuple[Tensor, Tensor]:
+    """The states of its tokens alone, a fifth of the memory that they take when padded, and the pooled vector."""
+    cond = text_encoder().encode([prompt])
+    return cond["text"][0, :TOKENS].clone(), cond["pooled"][0]
 
 
 def stacked(rows: Sequence[Cond], /, *, device: str = "cpu") -> Cond:
