@@ -21,8 +21,8 @@ from reports import run
 from torch import Tensor
 
 from multigen.errors import UsageError
+from multigen.loaders import load
 from multigen.metrics import Interval, bootstrap, wilson
-from multigen.pipeline import load
 from multigen.request import Request
 from multigen_models.audio.data import load_recordings, split_by_recording
 from multigen_models.text import TextEncoder

@@ -14,8 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from multigen import provenance
+from multigen.job import Job
 from multigen.modality import Sample
-from multigen.pipeline import Job
 from multigen.request import Request
 from multigen_audio import Audio, AudioOptions
 from multigen_audio.features import SAMPLE_RATE, RandomNetwork, describe, log_mel, prepare, statistics

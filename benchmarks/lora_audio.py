@@ -27,12 +27,13 @@ from tqdm import tqdm
 
 from multigen.cli import main as multigen
 from multigen.errors import UsageError
+from multigen.job import prepare
+from multigen.loaders import load
 from multigen.lora import read_loras, with_loras
 from multigen.lora_training import in_scale_of
 from multigen.metrics import Interval, bootstrap, distances, median_distance, wilson
 from multigen.objective import Denoising
 from multigen.options import make
-from multigen.pipeline import load, prepare
 from multigen.provenance import tags
 from multigen.request import Request
 from multigen.settings import LORA, RANK, Settings

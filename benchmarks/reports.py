@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from multigen.errors import UsageError
-from multigen.pipeline import Job, prepare
+from multigen.job import Job, prepare
 from multigen.request import Request
 
 Record = dict[str, Any]

@@ -33,8 +33,8 @@ from shape_sets import (
 )
 
 from multigen.errors import UsageError
+from multigen.loaders import load
 from multigen.metrics import Interval, wilson
-from multigen.pipeline import load
 from multigen.request import Request
 from multigen_models.shapes.colors import COLOR_NAMES
 from multigen_models.shapes.data import Shapes, load_shapes

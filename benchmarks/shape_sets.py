@@ -14,8 +14,8 @@ from reports import kept
 from torch import Tensor
 
 from multigen.errors import UsageError
+from multigen.job import Job
 from multigen.modality import Sample
-from multigen.pipeline import Job
 from multigen.request import Request
 from multigen_3d import ShapeOptions
 from multigen_3d.metrics import surface_points, unit_box

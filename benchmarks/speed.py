@@ -13,8 +13,9 @@ import torch
 from timing import commands, main, pairs, row, seconds, training
 
 from multigen import samplers, schedules
+from multigen.job import Job, prepare
+from multigen.loaders import load
 from multigen.noise import white
-from multigen.pipeline import Job, load, prepare
 from multigen.request import Request
 
 PROMPT = "rain on a tin roof"

@@ -35,9 +35,9 @@ from video_sets import (
 )
 
 from multigen.errors import UsageError
+from multigen.loaders import load
 from multigen.metrics import Interval
 from multigen.model import Model
-from multigen.pipeline import load
 from multigen.request import Request
 
 LEARNT_SEED, SEED = 2, 3

@@ -17,8 +17,8 @@ from reports import kept
 from torch import Tensor
 from tqdm import tqdm
 
+from multigen.job import Job
 from multigen.modality import Sample
-from multigen.pipeline import Job
 from multigen.request import Request
 from multigen.training import ENDLESS
 from multigen_models.shapes.names import with_article

@@ -11,7 +11,9 @@ from multigen._compat import tolerate_missing_torchaudio_extension
 
 if TYPE_CHECKING:
     from multigen.errors import GenerationError, UsageError
-    from multigen.pipeline import Pipeline, generate, load
+    from multigen.job import generate
+    from multigen.loaders import load
+    from multigen.pipeline import Pipeline
 
 __all__ = ["GenerationError", "Pipeline", "UsageError", "generate", "load"]
 __version__ = version("multigen-suite")
@@ -20,8 +22,8 @@ _HOMES = {
     "GenerationError": "multigen.errors",
     "Pipeline": "multigen.pipeline",
     "UsageError": "multigen.errors",
-    "generate": "multigen.pipeline",
-    "load": "multigen.pipeline",
+    "generate": "multigen.job",
+    "load": "multigen.loaders",
 }
 
 tolerate_missing_torchaudio_extension()

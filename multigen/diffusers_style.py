@@ -14,11 +14,11 @@ import torch
 
 from multigen import registry
 from multigen.errors import UsageError
+from multigen.job import prepare
 from multigen.loaders import load, placed
 from multigen.loading import AUTOMATIC, Loading
 from multigen.modality import Sample
 from multigen.model import Model
-from multigen.pipeline import prepare
 from multigen.request import Request
 
 FILES = ("*.safetensors", "*.json", "*.md", "*.csv", "*/*.safetensors", "*/*.json")

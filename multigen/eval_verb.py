@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from multigen.evaluation import Collection, Extractor, Metric, Reads, Recorder, Result
-    from multigen.pipeline import Job
+    from multigen.job import Job
 
 EDITS = ("init", "strength", "mask", "box", "extend", "complete", "resample")
 SAMPLES = 64
@@ -76,7 +76,7 @@ class _Asked:
     @cached_property
     def job(self) -> "Job":
         """Of some prompt, for others to follow (`Job.again`)."""
-        from multigen.pipeline import prepare
+        from multigen.job import prepare
 
         return prepare(self.request("anything"), device=self.typed["device"])
 

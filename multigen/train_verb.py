@@ -147,7 +147,7 @@ def _sheet(recipe: Any, exported: Path, base: str | None, folder: Path, steps: i
 
     base: the model that is sampled with what was exported, a LoRA; then half of the prompts are the dataset's own.
     """
-    from multigen.pipeline import prepare
+    from multigen.job import prepare
     from multigen.provenance import tags
     from multigen.request import Request
 

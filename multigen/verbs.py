@@ -22,7 +22,7 @@ from multigen.provenance import Record, digest, read_record, tags
 from multigen.request import Request
 
 if TYPE_CHECKING:
-    from multigen.pipeline import Job
+    from multigen.job import Job
     from multigen.whole import WholeJob
 
 
@@ -61,8 +61,8 @@ def generate(orders: Orders, /) -> int:
         request.validate()
     if isinstance(orders.modality, Checks):
         orders.modality.check(paths[0], make(orders.modality.Options, options), "")
+    from multigen.job import ready
     from multigen.model import Kind
-    from multigen.pipeline import ready
     from multigen.whole import WholeJob
 
     with _choices_said(orders.verbose):
@@ -239,8 +239,8 @@ def _replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     add_flags(parser.add_argument_group("machine"), Loading)
     typed = parser.parse_args(list(arguments))
     modality, record = find_record(Path(typed.file))
+    from multigen.job import ready
     from multigen.lora import what_changed
-    from multigen.pipeline import ready
 
     job = ready(record.request, loading=make(Loading, {k: v for k, v in vars(typed).items() if k in LOADING}))
     with _bar(job.request.steps or 1, "step", quiet=typed.quiet) as advance:

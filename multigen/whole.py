@@ -18,7 +18,7 @@ NAMES = ("modality", "prompt", "options", "model", "revision", "fingerprint")
 
 @dataclass(frozen=True)
 class WholeJob:
-    """Such a request made ready, in place of a `multigen.pipeline.Job`."""
+    """Such a request made ready, in place of a `multigen.job.Job`."""
 
     request: Request
     modality: Modality

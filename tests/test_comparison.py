@@ -23,8 +23,8 @@ from multigen.comparison.tables import contrasts, markdown, results, samples, to
 from multigen.errors import UsageError
 from multigen.evaluation import Collection, Evidence, Record, measure
 from multigen.evaluation.general import GENERAL
+from multigen.job import generate
 from multigen.options import read_toml
-from multigen.pipeline import generate
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "multigen-digits"
 

@@ -6,8 +6,8 @@ import torch
 
 from multigen.diffusers_style import MultigenPipeline
 from multigen.errors import UsageError
+from multigen.job import generate
 from multigen.loading import Loading
-from multigen.pipeline import generate
 
 SHORT = {"duration": 0.5, "num_inference_steps": 2}
 CPU = Loading(device="cpu")

@@ -59,7 +59,7 @@ def test_what_it_draws_is_what_was_asked(place, tmp_path):
     code = """
 import torch, multigen_digits
 from multigen.options import NoOptions
-from multigen.pipeline import generate
+from multigen.job import generate
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 data = load_digits()

@@ -11,9 +11,9 @@ from hub_agreement import CPU, off_by, opened, options_of, theirs
 from multigen import registry
 from multigen.cli import main
 from multigen.errors import UsageError
+from multigen.job import generate, prepare, ready
 from multigen.likelihood import log_likelihood
 from multigen.noise import white
-from multigen.pipeline import generate, prepare, ready
 from multigen.request import Request
 from multigen.testing import check_model
 from multigen.whole import WholeJob

@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 import multigen
 from multigen.cli import main
 from multigen.errors import UsageError
+from multigen.job import prepare
+from multigen.loaders import load
 from multigen.lora import added, path_and_scale, read_loras, what_changed, with_loras
 from multigen.lora_files import FILE, LAYERS, factors, read_lora
 from multigen.model import Adapts
-from multigen.pipeline import load, prepare
 from multigen.provenance import digest
 from multigen.request import Request
 
@@ -490,9 +491,7 @@ def test_a_model_without_a_network_takes_none(small, tmp_path):
 
 
 def test_peft_is_imported_by_training_alone():
-    program = (
-        "import sys, multigen, multigen.cli, multigen.lora, multigen.pipeline\nmultigen.cli.main(['audio', '--help'])"
-    )
+    program = "import sys, multigen, multigen.cli, multigen.lora, multigen.job\nmultigen.cli.main(['audio', '--help'])"
     code = f"try:\n    exec({program!r})\nexcept SystemExit:\n    pass\nimport sys; sys.exit('peft' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "--lora" in done.stdout

@@ -8,8 +8,9 @@ import torch
 import multigen
 from multigen import registry, samplers
 from multigen.errors import UsageError
+from multigen.job import generate, prepare
+from multigen.loaders import load
 from multigen.options import make, option
-from multigen.pipeline import generate, load, prepare
 from multigen.request import Request, components, span
 
 SHORT = {"duration": 1.0}

@@ -9,9 +9,9 @@ import torch
 from test_video_scenes import STILL, made
 
 from multigen.errors import UsageError
+from multigen.job import generate
 from multigen.noise import Correlates
 from multigen.objective import Objective
-from multigen.pipeline import generate
 from multigen.training import Real, Settings, train
 from multigen_models.video import codec_recipe as video_codec_recipe
 from multigen_models.video import recipe as video_recipe

@@ -8,11 +8,12 @@ import torch
 from multigen import guidance, samplers, schedules
 from multigen.denoise import Denoiser
 from multigen.inputs import edits, read_input
+from multigen.job import generate
 from multigen.modality import Fits, Stills
 from multigen.model import Masked
 from multigen.noise import Correlates, white
 from multigen.options import make
-from multigen.pipeline import Pipeline, generate
+from multigen.pipeline import Pipeline
 from multigen.request import Request
 from multigen.testing import check_model
 from multigen_models.scale import Scale

@@ -21,10 +21,11 @@ from multigen.evaluation.datasets import parts, recipe_of
 from multigen.evaluation.general import GENERAL
 from multigen.evaluation.making import record
 from multigen.evaluation.states import StateFeatures
+from multigen.job import Job, prepare
 from multigen.modality import Modality
 from multigen.model import Model
 from multigen.options import make
-from multigen.pipeline import Job, Pipeline, prepare
+from multigen.pipeline import Pipeline
 from multigen.provenance import tags
 from multigen.request import Request
 

@@ -14,8 +14,8 @@ from multigen.atomic import replace_file
 from multigen.denoise import Denoiser, Sigma
 from multigen.errors import GenerationError, UsageError
 from multigen.evaluation.collection import Record, Recorder
+from multigen.job import Job
 from multigen.modality import Modality, Sample
-from multigen.pipeline import Job
 from multigen.provenance import tags
 
 

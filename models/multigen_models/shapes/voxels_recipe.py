@@ -42,7 +42,7 @@ class VoxelsRecipe:
 
     modality: ClassVar[str] = "3d"
     # Along its first principal component the data deviates by 23, and noise must reach beyond that to hide a shape. The
-    # median sigma is 3.3, one in ten is above 20. Below 32 samples a batch, a third of the time goes into Muon's update.
+    # median sigma is 3.3, one in ten is above 20. Below 32 samples a batch, Muon takes a third of the time.
     settings: ClassVar[Mapping[str, Any]] = {"t_mean": 1.2, "t_sd": 1.4, "batch": 32}
     prompts: ClassVar[Sequence[str]] = SHEET_PROMPTS
 
