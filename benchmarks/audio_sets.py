@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from reports import opened
+from reports import counted, opened
 from torch import Tensor
 from tqdm import tqdm
 
@@ -168,19 +167,12 @@ def generate(request: Request, classes: Sequence[str], /, *, per_class: int, dev
 
 def _make(job: Job, seed: int, path: Path) -> None:
     """One sound into a file, and what it cost into the folder's list."""
-    evaluations = 0
-
-    def count(network: object, args: tuple[Tensor, ...], output: object) -> None:
-        nonlocal evaluations
-        evaluations += len(args[0])
-
-    hook = job.pipeline.model.network.register_forward_hook(count)  # type: ignore[attr-defined]
-    began = time.perf_counter()
-    sample = job.run(seed)
-    seconds = time.perf_counter() - began
-    hook.remove()
+    with counted(job) as cost:
+        sample = job.run(seed)
     with (path.parent / "costs.jsonl").open("a") as file:
-        file.write(json.dumps({"file": path.name, "evaluations": evaluations, "seconds": round(seconds, 3)}) + "\n")
+        file.write(
+            json.dumps({"file": path.name, "evaluations": cost.evaluations, "seconds": round(cost.seconds, 3)}) + "\n"
+        )
     Audio().write(sample, path, tags=provenance.tags(job.request, seed, sample))
 
 

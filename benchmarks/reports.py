@@ -5,7 +5,9 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,31 @@ def kept(
             torch.save(make(job.again(dataclasses.replace(first, prompt=text)), seed), path)
         records.append(torch.load(path, weights_only=True))
     return Kept(records, job, folder)
+
+
+@dataclasses.dataclass
+class Cost:
+    """What making a sample took: forward passes of the network, each row of a batch counted, and seconds."""
+
+    evaluations: int = 0
+    seconds: float = 0.0
+
+
+@contextmanager
+def counted(job: Job, /) -> Iterator[Cost]:
+    """The cost of what the job's network does in this context, complete at its end."""
+    cost = Cost()
+
+    def count(network: object, args: tuple[torch.Tensor, ...], output: object) -> None:
+        cost.evaluations += len(args[0])
+
+    hook = job.pipeline.model.network.register_forward_hook(count)  # type: ignore[attr-defined]
+    began = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - began
+        hook.remove()
 
 
 def run(

@@ -1,7 +1,6 @@
 """The shapes that `shape_quality` compares: prepared real ones, and ones that a model makes, kept in a folder."""
 
 import dataclasses
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from reports import kept
+from reports import counted, kept
 from torch import Tensor
 
 from multigen.errors import UsageError
@@ -201,25 +200,15 @@ def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache
 
 def _make(job: Job, seed: int) -> dict[str, Any]:
     """One shape as points, before it is scaled and set on the ground: what is small in the cube is nearly nothing."""
-    evaluations = 0
-
-    def count(network: object, args: tuple[Tensor, ...], output: object) -> None:
-        nonlocal evaluations
-        evaluations += len(args[0])
-
-    hook = job.pipeline.model.network.register_forward_hook(count)  # type: ignore[attr-defined]
-    began = time.perf_counter()
-    with torch.no_grad():
+    with counted(job) as cost, torch.no_grad():
         state = job.plan(seed).result()[0]
         try:
             sample: Sample = job.pipeline.model.decode(state, job.options)
         except UsageError:
             sample = {"points": torch.zeros(1, 3), "colors": torch.zeros(1, 3)}
-    seconds = time.perf_counter() - began
-    hook.remove()
     points, colors = as_points(sample)
     checks = mesh_checks(sample) if "faces" in sample else {}
-    return {"points": points, "colors": colors, "checks": checks, "evaluations": evaluations, "seconds": seconds}
+    return {"points": points, "colors": colors, "checks": checks, **dataclasses.asdict(cost)}
 
 
 def as_points(sample: Sample, /) -> tuple[Tensor, Tensor]:

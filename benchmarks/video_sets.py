@@ -4,7 +4,6 @@ All have `FRAMES` frames of `SIDE` x `SIDE`, `RATE` a second: what the model mak
 """
 
 import dataclasses
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from reports import kept
+from reports import counted, kept
 from torch import Tensor
 from tqdm import tqdm
 
@@ -357,15 +356,6 @@ def generate(request: Request, prompts: Prompts, /, *, device: str | None, cache
 
 def _make(job: Job, seed: int) -> dict[str, Any]:
     """One clip, and what it cost."""
-    evaluations = 0
-
-    def count(network: object, args: tuple[Tensor, ...], output: object) -> None:
-        nonlocal evaluations
-        evaluations += len(args[0])
-
-    hook = job.pipeline.model.network.register_forward_hook(count)  # type: ignore[attr-defined]
-    began = time.perf_counter()
-    sample = job.run(seed)
-    seconds = time.perf_counter() - began
-    hook.remove()
-    return {"frames": sample["frames"], "evaluations": evaluations, "seconds": seconds}
+    with counted(job) as cost:
+        sample = job.run(seed)
+    return {"frames": sample["frames"], **dataclasses.asdict(cost)}

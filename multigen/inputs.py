@@ -32,7 +32,7 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
     path = request.init or request.complete
     if not path:
         return None, {}, options
-    given = _read(modality, Path(path))
+    given = read_sample(modality, Path(path))
     typed = dict(request.options)
     if isinstance(modality, Fits):
         typed = {**modality.fit(given, typed), **typed}
@@ -77,13 +77,14 @@ def _region(request: Request, modality: Modality, given: Sample) -> Region:
     return region
 
 
-def _read(modality: Modality, path: Path) -> Sample:
+def read_sample(modality: Modality, path: Path, /, *, remedy: str = "give an intact file") -> Sample:
+    """The sample of a file. Raises UsageError, with what to do about it, where it cannot be read."""
     try:
         return modality.read(path)
     except UsageError:
         raise
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): give an intact file") from None
+        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): {remedy}") from None
 
 
 def model_name(request: Request, modality: Modality, /) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from multigen.atomic import replace_file
 from multigen.errors import UsageError
 from multigen.evaluation.contract import Collects, Extractor, Measured, Metric, PerSample, PerSet
+from multigen.inputs import read_sample
 from multigen.modality import Modality, Sample
 from multigen.provenance import TAG, digest, read_record
 
@@ -147,7 +148,7 @@ def read_samples(modality: Modality, folder: Path, /, *, most: int = 0) -> Itera
             f"and a {METADATA} with the columns file_name and caption if their captions are known"
         )
     for path, prompt, cluster in spread(files, most):
-        yield path.name, _read(modality, path), prompt, cluster
+        yield path.name, read_sample(modality, path, remedy="take it out of the folder"), prompt, cluster
 
 
 def read_collection(recorder: Recorder, folder: Path, /, *, most: int = 0) -> Collection:
@@ -180,15 +181,6 @@ def _own_prompt(modality: Modality, path: Path) -> str:
     if TAG not in modality.read_tags(path):
         return ""
     return read_record(modality, path).request.prompt
-
-
-def _read(modality: Modality, path: Path) -> Sample:
-    try:
-        return modality.read(path)
-    except UsageError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {modality.name} ({error}): take it out of the folder") from None
 
 
 def spread(rows: Sequence[Row], most: int, /) -> list[Row]:
