@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 SPARE = 0.75
 """The share of a GPU's free memory that weights may take; the rest is for what is computed."""
+TORCHAO = "0.15"
+"""The oldest torchao that diffusers works with."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -37,8 +39,12 @@ class Loading:
         unset="what fits",
     )
     compile: bool = option(False, "compile the network: the first step takes minutes, the others less time")
-    quantize: str = option("", "keep the network's weights in 8 bits (pip install torchao)", choices=("int8",))
-    trust_remote_code: bool = option(False, "run the code that a hub model comes with; read it first")
+    quantize: str = option(
+        "", "keep the weights of the network's linear layers in 8 bits (pip install torchao)", choices=("int8",)
+    )
+    trust_remote_code: bool = option(
+        False, "run the code that a hub model comes with, and open weights that are pickles; look at them first"
+    )
 
 
 AUTOMATIC = Loading()
@@ -102,18 +108,44 @@ def quantize(network: Any, /) -> None:
 
     Raises UsageError where torchao is not installed.
     """
+    from torch.nn import Parameter
+
     try:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError:
-        raise UsageError("--quantize int8 needs torchao: pip install torchao, or leave it out") from None
+        raise UsageError(
+            f"--quantize int8 needs torchao {TORCHAO} or later: pip install -U torchao, or leave it out"
+        ) from None
     quantize_(network, Int8WeightOnlyConfig())
+    sizes = [(p.numel(), type(p) is not Parameter) for p in network.parameters()]
+    share = sum(size for size, changed in sizes if changed) / max(1, sum(size for size, _ in sizes))
+    _LOGGER.info("%.0f %% of the network's weights, those of its linear layers, in 8 bits", 100 * share)
 
 
 def compiled(network: Any, /) -> Any:
-    """The network, compiled at its first call for sizes that may change."""
+    """The network, compiled at its first call, and again where a size changes: then for any.
+
+    Raises UsageError where there is nothing to compile with.
+    """
     import torch
 
+    _check_compiler(next(network.parameters()).device)
+    _LOGGER.info("the network is compiled at its first step")
     return torch.compile(network, dynamic=None)
+
+
+def _check_compiler(device: Any) -> None:
+    """Compile a sum: what is missing is found before anything is sampled."""
+    import torch
+
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(2, device=device))
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"--compile needs a C++ compiler and Python's headers ({reason}): install them (on Debian: apt install "
+            "g++ python3-dev), or leave it out"
+        ) from None
 
 
 def _dtype(device: str, big: bool) -> str:

@@ -6,8 +6,11 @@ import pytest
 import tiny_pipelines
 import torch
 from hub_agreement import off_by, opened, options_of, start_and_end, theirs
+from safetensors.torch import load_file
 
 from multigen.errors import GenerationError, UsageError
+from multigen.loaders import load
+from multigen.loading import Loading
 from multigen.samplers import heun
 
 
@@ -51,6 +54,23 @@ def test_a_mesh_stands_on_the_ground_with_its_colours(model, monkeypatch):
     mesh.faces = torch.zeros(0, 3)
     with pytest.raises(GenerationError, match="another --seed"):
         model.decode(state, options_of(model))
+
+
+def test_its_weights_may_be_pickles_where_that_is_said(model, tmp_path):
+    """As those of openai/shap-e are: one part is a pickle, another is there in 16 bits alone."""
+    folder = tiny_pipelines.shap_e(tmp_path / "pickled")
+    weights = folder / "shap_e_renderer" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    halved = folder / "prior" / "diffusion_pytorch_model.safetensors"
+    halved.rename(halved.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    with pytest.raises(UsageError, match="add --trust-remote-code"):
+        opened(folder)
+    trusted = load(str(folder), modality="3d", loading=Loading(device="cpu", trust_remote_code=True))
+    for name in ("prior", "shap_e_renderer"):
+        expected, read = (getattr(m.anatomy.pipe, name).state_dict() for m in (model, trusted))
+        assert expected.keys() == read.keys()
+        assert all(torch.equal(value, expected[key]) for key, value in read.items())
 
 
 def test_it_cannot_read_a_shape(model):

@@ -1,5 +1,6 @@
 """What may come from a folder or a hub: whole safetensors of known libraries, or one clear sentence."""
 
+import fnmatch
 import json
 import struct
 
@@ -84,7 +85,20 @@ def test_another_modality(folder):
 @pytest.mark.parametrize("name", ["diffusion_pytorch_model.bin", "model.ckpt", "model.pt"])
 def test_a_pickle_is_not_opened(folder, name):
     (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(folder / "unet" / name)
-    assert "a pickle, which can run any code" in refusal(folder)
+    said = refusal(folder)
+    assert "a pickle, which can run any code" in said
+    assert "--trust-remote-code" in said
+    index = files.checked(folder, trusted=True)
+    assert files.sizes(folder, index)["unet"] > 0
+
+
+@pytest.mark.parametrize("name", ["x.fp16.safetensors", "x.bf16-00001-of-00002.safetensors"])
+def test_halved_weights_are_used_where_there_are_no_others(folder, name):
+    index = files.checked(folder, trusted=False)
+    weights(folder / "unet" / name, count=9)
+    assert (files.sizes(folder, index), files.variant(folder, index)) == ({"unet": 4}, None)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    assert (files.sizes(folder, index), files.variant(folder, index)) == ({"unet": 9}, name.split(".")[1][:4])
 
 
 def test_a_truncated_file(folder):
@@ -149,23 +163,58 @@ def test_what_a_hub_refuses(monkeypatch, error, says):
         files.fetched("nobody/nothing", revision="v2")
 
 
-def test_what_is_fetched_of_a_hub(monkeypatch, folder):
-    """Descriptions first, then the weights of the parts that the index names; no pickle, no second copy, no code."""
-    import huggingface_hub
+class Hub:
+    """Stands for the hub: what is fetched of a repository appears in a folder."""
 
-    asked = []
+    def __init__(self, folder, there, monkeypatch):
+        import huggingface_hub
 
-    def snapshot(name, *, revision, allow_patterns, ignore_patterns):
-        asked.append((name, revision, tuple(allow_patterns), tuple(ignore_patterns)))
-        return str(folder)
+        self.folder, self.there, self.asked = folder, there, []
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", self.download)
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert files.fetched("org/name", revision="abc") == folder
-    (_, revision, first, _), (_, _, second, ignored) = asked
-    assert revision == "abc"
-    assert not any("safetensors" in pattern or ".py" in pattern for pattern in first)
-    assert set(second) - set(first) == {"scheduler/*.safetensors", "unet/*.safetensors"}
-    assert ignored == ("*.fp16.*",)
+    def download(self, name, *, revision, allow_patterns, ignore_patterns):
+        def matches(path, patterns):
+            return any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
+
+        self.asked.append(revision)
+        for path in self.there:
+            if matches(path, allow_patterns) and not matches(path, ignore_patterns):
+                (self.folder / path).write_bytes(b"")
+        return str(self.folder)
+
+    def fetch(self, *, code=False):
+        before = {path for path in self.there if (self.folder / path).exists()}
+        assert files.fetched("org/name", revision="abc", code=code) == self.folder
+        return {path for path in self.there if (self.folder / path).exists()} - before
+
+
+@pytest.fixture
+def bare(folder):
+    """A folder with a model's description alone."""
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    return folder
+
+
+def test_what_is_fetched_of_a_hub(monkeypatch, bare):
+    """The weights of the parts that the index names; no pickle, no second copy, no code."""
+    there = ["unet/m-1.safetensors", "unet/m-2.safetensors", "unet/m.bin", "unet/m.fp16.safetensors", "own.py"]
+    there += ["unet/m.bf16-1.safetensors", "m.safetensors"]
+    hub = Hub(bare, there, monkeypatch)
+    assert hub.fetch() == {"unet/m-1.safetensors", "unet/m-2.safetensors"}
+    assert set(hub.asked) == {"abc"}
+    (bare / "unet" / "m-2.safetensors").unlink()
+    assert hub.fetch(code=True) == {"unet/m-2.safetensors", "own.py"}
+
+
+def test_halved_weights_are_fetched_where_there_are_no_others(monkeypatch, bare):
+    hub = Hub(bare, ["unet/m.fp16.safetensors", "unet/m.bin"], monkeypatch)
+    assert hub.fetch(code=True) == {"unet/m.fp16.safetensors"}
+
+
+def test_pickles_are_fetched_where_there_is_nothing_else_and_code_is_trusted(monkeypatch, bare):
+    hub = Hub(bare, ["unet/m.bin", "unet/m.fp16.bin", "scheduler/m.bin"], monkeypatch)
+    assert hub.fetch() == set()
+    assert hub.fetch(code=True) == {"unet/m.bin"}
 
 
 def test_a_revision_is_for_a_hub_id(folder):

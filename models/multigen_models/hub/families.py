@@ -64,9 +64,9 @@ FAMILIES = (
         {"duration": 10.24},
         guidance=3.5,
         checkpoints=(
-            Checkpoint("cvssp/audioldm2", "CC-BY-NC-SA-4.0", "4.4 GB", "6 GB"),
-            Checkpoint("cvssp/audioldm2-large", "CC-BY-NC-SA-4.0", "6.0 GB", "8 GB"),
-            Checkpoint("cvssp/audioldm2-music", "CC-BY-NC-SA-4.0", "4.4 GB", "6 GB"),
+            Checkpoint("cvssp/audioldm2", "CC-BY-NC-SA-4.0", "about 4.3 GB", "about 6 GB"),
+            Checkpoint("cvssp/audioldm2-large", "CC-BY-NC-SA-4.0", "about 6 GB", "about 8 GB"),
+            Checkpoint("cvssp/audioldm2-music", "CC-BY-NC-SA-4.0", "about 4.3 GB", "about 6 GB"),
         ),
     ),
     Family(
@@ -79,7 +79,7 @@ FAMILIES = (
         _SOUND,
         {"duration": 10.24},
         guidance=2.0,
-        checkpoints=(Checkpoint("ucsd-reach/musicldm", "CC-BY-NC-SA-4.0", "2.4 GB", "4 GB"),),
+        checkpoints=(Checkpoint("ucsd-reach/musicldm", "CC-BY-NC-SA-4.0", "about 1.8 GB", "about 4 GB"),),
     ),
     Family(
         "AudioLDMPipeline",
@@ -91,7 +91,7 @@ FAMILIES = (
         _SOUND,
         {"duration": 5.12},
         guidance=2.5,
-        checkpoints=(Checkpoint("cvssp/audioldm-s-full-v2", "CC-BY-NC-SA-4.0", "1.4 GB", "3 GB"),),
+        checkpoints=(Checkpoint("cvssp/audioldm-s-full-v2", "CC-BY-NC-SA-4.0", "about 1.5 GB", "about 3 GB"),),
     ),
     Family(
         "StableAudioPipeline",
@@ -106,7 +106,7 @@ FAMILIES = (
         sampler="dpmpp_2m_sde",
         guidance=7.0,
         checkpoints=(
-            Checkpoint("stabilityai/stable-audio-open-1.0", "Stability AI Community (gated)", "5.3 GB", "8 GB"),
+            Checkpoint("stabilityai/stable-audio-open-1.0", "Stability AI Community (gated)", "5.3 GB", "about 8 GB"),
         ),
     ),
     Family(
@@ -119,7 +119,10 @@ FAMILIES = (
         suggested={"duration": 60.0},
         steps=8,
         guidance=7.0,
-        checkpoints=(Checkpoint("ACE-Step/acestep-v15-base", "MIT", "about 10 GB", "12 GB"),),
+        checkpoints=(
+            Checkpoint("ACE-Step/acestep-v15-xl-turbo-diffusers", "MIT", "11 GB", "12 GB, with --offload model"),
+            Checkpoint("ACE-Step/acestep-v15-xl-base-diffusers", "MIT", "11 GB", "12 GB, with --offload model"),
+        ),
     ),
     Family(
         "StableAudio3Pipeline",
@@ -129,8 +132,8 @@ FAMILIES = (
         arguments={**_SAID, "duration": "duration"},
         fixed=_SOUND,
         suggested={"duration": 10.0},
-        steps=50,
-        guidance=7.0,
+        steps=8,
+        guidance=1.0,
     ),
     Family(
         "LongCatAudioDiTPipeline",
@@ -144,7 +147,7 @@ FAMILIES = (
         steps=16,
         sampler="euler",
         guidance=4.0,
-        checkpoints=(Checkpoint("meituan-longcat/LongCat-AudioDiT-1B", "MIT", "about 6 GB", "8 GB"),),
+        checkpoints=(Checkpoint("ruixiangma/LongCat-AudioDiT-1B-Diffusers", "MIT", "about 5.4 GB", "about 8 GB"),),
     ),
     Family(
         "WanPipeline",
@@ -158,9 +161,11 @@ FAMILIES = (
         sampler="unipc",
         guidance=5.0,
         checkpoints=(
-            Checkpoint("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Apache-2.0", "29 GB", "9 GB, with --offload model"),
-            Checkpoint("Wan-AI/Wan2.1-T2V-14B-Diffusers", "Apache-2.0", "80 GB", "32 GB, with --offload model"),
-            Checkpoint("Wan-AI/Wan2.2-T2V-A14B-Diffusers", "Apache-2.0", "126 GB", "32 GB, with --offload model"),
+            Checkpoint("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Apache-2.0", "29 GB", "11 GB, with --offload model"),
+            Checkpoint("Wan-AI/Wan2.1-T2V-14B-Diffusers", "Apache-2.0", "80 GB", "35 GB, with --offload model"),
+            Checkpoint(
+                "Wan-AI/Wan2.2-T2V-A14B-Diffusers", "Apache-2.0", "about 126 GB", "about 35 GB, with --offload model"
+            ),
         ),
     ),
     Family(
@@ -174,9 +179,7 @@ FAMILIES = (
         {"size": "704x512", "fps": 25.0, "duration": 5.0},
         sampler="euler",
         guidance=3.0,
-        checkpoints=(
-            Checkpoint("Lightricks/LTX-Video", "LTX-Video Open Weights", "28 GB", "10 GB, with --offload model"),
-        ),
+        checkpoints=(Checkpoint("Lightricks/LTX-Video", "LTX-Video Open Weights", "28 GB", "18 GB"),),
     ),
     Family(
         "HunyuanVideoPipeline",
@@ -194,7 +197,7 @@ FAMILIES = (
                 "hunyuanvideo-community/HunyuanVideo",
                 "Tencent Hunyuan Community",
                 "42 GB",
-                "30 GB, with --offload model",
+                "29 GB at 768x512, with --offload model",
             ),
         ),
     ),
@@ -210,8 +213,8 @@ FAMILIES = (
         sampler="ddim",
         guidance=6.0,
         checkpoints=(
-            Checkpoint("zai-org/CogVideoX-2b", "Apache-2.0", "14 GB", "8 GB, with --offload model"),
-            Checkpoint("zai-org/CogVideoX-5b", "CogVideoX", "22 GB", "14 GB, with --offload model"),
+            Checkpoint("zai-org/CogVideoX-2b", "Apache-2.0", "14 GB", "19 GB, with --offload model"),
+            Checkpoint("zai-org/CogVideoX-5b", "CogVideoX", "about 21 GB", "about 21 GB, with --offload model"),
         ),
     ),
     Family(
@@ -226,7 +229,9 @@ FAMILIES = (
         steps=64,
         sampler="euler",
         guidance=4.5,
-        checkpoints=(Checkpoint("genmo/mochi-1-preview", "Apache-2.0", "60 GB", "24 GB, with --offload model"),),
+        checkpoints=(
+            Checkpoint("genmo/mochi-1-preview", "Apache-2.0", "about 61 GB", "about 22 GB, with --offload model"),
+        ),
     ),
     Family(
         "AnimateDiffPipeline",
@@ -250,8 +255,13 @@ FAMILIES = (
         {"size": "256x256", "fps": 8.0, "duration": 2.0},
         guidance=9.0,
         checkpoints=(
-            Checkpoint("ali-vilab/text-to-video-ms-1.7b", "CC-BY-NC-4.0", "7 GB", "6 GB"),
-            Checkpoint("cerspense/zeroscope_v2_576w", "CC-BY-NC-4.0", "7 GB", "8 GB"),
+            Checkpoint("ali-vilab/text-to-video-ms-1.7b", "CC-BY-NC-4.0", "7 GB", "about 6 GB"),
+            Checkpoint(
+                "cerspense/zeroscope_v2_576w",
+                "CC-BY-NC-4.0",
+                "about 7 GB",
+                "8 GB; --revision refs/pr/46, where it has no pickles",
+            ),
         ),
     ),
     Family(
@@ -269,11 +279,14 @@ FAMILIES = (
             "init": "image",
         },
         fixed=_PICTURES,
-        suggested={"size": "1024x576", "fps": 7.0, "duration": 3.5},
+        suggested={"size": "1024x576", "fps": 7.0, "duration": 3.6},
         steps=25,
         checkpoints=(
             Checkpoint(
-                "stabilityai/stable-video-diffusion-img2vid-xt", "Stability AI Community (gated)", "5 GB", "16 GB"
+                "stabilityai/stable-video-diffusion-img2vid-xt",
+                "Stability AI Community (gated)",
+                "9 GB",
+                "about 16 GB",
             ),
         ),
     ),
@@ -289,7 +302,9 @@ FAMILIES = (
         sampler="heun",
         guidance=15.0,
         kind="mesh",
-        checkpoints=(Checkpoint("openai/shap-e", "MIT", "2.5 GB", "4 GB"),),
+        checkpoints=(
+            Checkpoint("openai/shap-e", "MIT", "2.7 GB", "about 4 GB; --trust-remote-code, one part is a pickle"),
+        ),
     ),
 )
 

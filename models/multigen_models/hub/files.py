@@ -22,8 +22,10 @@ WEIGHTLESS = ("Tokenizer", "TokenizerFast", "FeatureExtractor", "ImageProcessor"
 """Ends of the names of classes that have no weights."""
 DESCRIBED = (INDEX, "README.md", "*.json", "*.txt", "*.model")
 """Patterns of the files that describe a model: configurations, vocabularies, its card."""
-OTHERS = ".fp16."
-"""Weights that are there twice: these are not fetched, and used only where a folder has no others."""
+VARIANT = re.compile(r"\.(fp16|bf16)[.-]")
+"""Weights that are there twice: these are fetched and used only where a part has no others."""
+VARIANTS = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*")
+"""The same, as patterns."""
 _PLACE = "give a folder that diffusers saved, or a hub id such as cvssp/audioldm2"
 
 
@@ -82,19 +84,26 @@ def fetched(name: str, /, *, revision: str, weights: bool = True, code: bool = F
     folder = snapshot(name, revision, DESCRIBED)
     if not weights:
         return folder
-    parts = [f"{component.name}/*.safetensors" for component in Index.read(folder / INDEX).components]
-    return snapshot(name, revision, [*DESCRIBED, *parts, *(["*.py"] if code else [])])
+    parts = [component.name for component in Index.read(folder / INDEX).components if not component.weightless]
+    wanted = [*DESCRIBED, *(["*.py"] if code else [])]
+    folder = snapshot(name, revision, [*wanted, *(f"{part}/*.safetensors" for part in parts)])
+    halved = [part for part in parts if not _by_variant(folder / part).get("")]
+    if halved:
+        folder = snapshot(name, revision, [f"{part}/*.safetensors" for part in halved], but=())
+    pickled = [part for part in halved if not _by_variant(folder / part)] if code else []
+    if pickled:
+        folder = snapshot(name, revision, [f"{part}/*.bin" for part in pickled])
+    return folder
 
 
-def snapshot(name: str, revision: str, patterns: Sequence[str]) -> Path:
-    """The folder of a hub id with its files of these patterns. Raises UsageError as `fetched` does."""
+def snapshot(name: str, revision: str, patterns: Sequence[str], /, *, but: Sequence[str] = VARIANTS) -> Path:
+    """The folder of a hub id with its files of these patterns, except those of others. Raises UsageError as `fetched`
+    does."""
     from huggingface_hub import errors, snapshot_download
 
     try:
         return Path(
-            snapshot_download(
-                name, revision=revision or None, allow_patterns=list(patterns), ignore_patterns=[f"*{OTHERS}*"]
-            )
+            snapshot_download(name, revision=revision or None, allow_patterns=list(patterns), ignore_patterns=list(but))
         )
     except errors.GatedRepoError:
         raise UsageError(
@@ -116,13 +125,13 @@ def snapshot(name: str, revision: str, patterns: Sequence[str]) -> Path:
 def checked(folder: Path, /, *, trusted: bool) -> Index:
     """The index of a folder whose parts all come from libraries, are there, and hold whole safetensors.
 
-    trusted: whether code that comes with the model may run. Raises UsageError.
+    trusted: whether code that comes with the model may run, and pickles be read. Raises UsageError.
     """
     index = Index.read(folder / INDEX)
     for component in index.components:
         if not trusted:
             _check_library(component, folder)
-        check_part(component, folder)
+        check_part(component, folder, trusted=trusted)
     return index
 
 
@@ -142,8 +151,8 @@ def _is_pipeline_module(library: str) -> bool:
     return library.isidentifier() and any((home / library / "__init__.py").exists() for home in homes)
 
 
-def check_part(component: Component, folder: Path) -> None:
-    """Raise UsageError unless a part of a folder is there with whole safetensors."""
+def check_part(component: Component, folder: Path, *, trusted: bool = False) -> None:
+    """Raise UsageError unless a part of a folder is there with whole safetensors, or a pickle that is trusted."""
     place = folder / component.name
     if not place.is_dir() or not any((place / name).exists() for name in CONFIGS):
         raise UsageError(
@@ -153,17 +162,17 @@ def check_part(component: Component, folder: Path) -> None:
         return
     files = _weights(place)
     if not files:
-        pickles = [path.name for path in place.iterdir() if path.suffix in PICKLES]
-        if pickles:
-            raise UsageError(
-                f"{place} holds only {pickles[0]}, a pickle, which can run any code when it is opened: give a model "
-                "with .safetensors weights"
-            )
         raise UsageError(f"{place} holds no .safetensors weights: copy the model again")
+    if files[0].suffix in PICKLES and not trusted:
+        raise UsageError(
+            f"{place} holds only {files[0].name}, a pickle, which can run any code when it is opened: give a model "
+            "with .safetensors weights, or add --trust-remote-code to read it, which torch then does without its code"
+        )
     for path in place.glob("*.safetensors.index.json"):
         _check_shards(path)
     for path in files:
-        _header(path)
+        if path.suffix not in PICKLES:
+            _header(path)
 
 
 def _check_shards(path: Path) -> None:
@@ -194,12 +203,14 @@ def _header(path: Path) -> Mapping[str, Any]:
 
 def sizes(folder: Path, index: Index, /) -> Mapping[str, int]:
     """How many weights each part has, from the headers of its files."""
-    counted = {}
-    for component in index.components:
-        shapes = [entry["shape"] for path in _weights(folder / component.name) for entry in _header(path).values()]
-        if shapes:
-            counted[component.name] = sum(math.prod(shape) for shape in shapes)
-    return counted
+    files = {component.name: _weights(folder / component.name) for component in index.components}
+    return {name: sum(map(_count, paths)) for name, paths in files.items() if paths}
+
+
+def _count(path: Path) -> int:
+    if path.suffix in PICKLES:
+        return path.stat().st_size // 4  # of float32: nothing is known of what is inside
+    return sum(math.prod(entry["shape"]) for entry in _header(path).values())
 
 
 def fingerprint(folder: Path, index: Index, /) -> str:
@@ -219,12 +230,23 @@ def fingerprint(folder: Path, index: Index, /) -> str:
 def variant(folder: Path, index: Index, /) -> str | None:
     """What diffusers calls the weights to use, where some part has no plain ones."""
     used = [path for component in index.components for path in _weights(folder / component.name)]
-    return OTHERS.strip(".") if any(OTHERS in path.name for path in used) else None
+    found = [match[1] for path in used if (match := VARIANT.search(path.name))]
+    return found[0] if found else None
 
 
 def _weights(place: Path) -> list[Path]:
-    files = sorted(place.glob("*.safetensors"))
-    return [path for path in files if OTHERS not in path.name] or files
+    """The files that are used of a part: plain safetensors, or else those of one variant, or else pickles."""
+    found = _by_variant(place) or {"": sorted(path for path in place.glob("*") if path.suffix in PICKLES)}
+    return found[min(found)]
+
+
+def _by_variant(place: Path) -> dict[str, list[Path]]:
+    """A part's safetensors by variant; plain ones are that of the empty name."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(place.glob("*.safetensors")):
+        match = VARIANT.search(path.name)
+        found.setdefault(match[1] if match else "", []).append(path)
+    return found
 
 
 def _sha256(path: Path) -> str:
