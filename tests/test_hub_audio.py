@@ -57,6 +57,32 @@ def test_musicldm_equals_its_pipeline_which_is_given_the_prompts(musicldm):
 
 
 @pytest.fixture(scope="session")
+def audioldm(tmp_path_factory):
+    return opened(tiny_pipelines.audioldm(tmp_path_factory.mktemp("audioldm")))
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_audioldm_predicts_noise_and_equals_its_pipeline(audioldm, scale):
+    options = options_of(audioldm, duration=SECONDS)
+    assert audioldm.shape(options) == (4, 13, 4)  # of 50 frames and 16 bins, 4 each in a cell
+    start, end = start_and_end(audioldm, PROMPT, options, steps=4, scale=scale, negative=NEGATIVE)
+    states = []
+    said = {
+        "num_inference_steps": 4,
+        "guidance_scale": scale,
+        "audio_length_in_s": SECONDS,
+        "negative_prompt": NEGATIVE,
+        "latents": start,
+        "callback": lambda step, time, latents: states.append(latents),
+    }
+    wave = torch.from_numpy(theirs(audioldm, PROMPT, **said))
+    assert off_by(end, states[-1]) < 1e-5
+    made = audioldm.decode(end[0], options)
+    assert made["sample_rate"] == 16_000
+    assert off_by(made["wave"], wave.clamp(-1, 1)) < 1e-4
+
+
+@pytest.fixture(scope="session")
 def stable_audio(tmp_path_factory):
     return opened(tiny_pipelines.stable_audio(tmp_path_factory.mktemp("stable_audio")))
 
@@ -114,7 +140,7 @@ def test_longcat_predicts_a_flow_and_equals_its_pipeline(longcat, scale):
     assert off_by(longcat.decode(end[0], options)["wave"], wave.clamp(-1, 1)) < 1e-3
 
 
-@pytest.mark.parametrize("name", ["audioldm2", "musicldm", "stable_audio", "longcat"])
+@pytest.mark.parametrize("name", ["audioldm2", "musicldm", "audioldm", "stable_audio", "longcat"])
 def test_sound_is_as_long_as_asked_to_the_sample_and_a_state_comes_from_any_wave(request, name):
     model = request.getfixturevalue(name)
     options = options_of(model, duration=0.537)

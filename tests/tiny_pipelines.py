@@ -4,6 +4,7 @@ Widths are a few channels, so that one runs in a fraction of a second; everythin
 """
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ def silently(make: Any, /, *arguments: Any, **options: Any) -> Any:
         return make(*arguments, **options)
 
 
-def seeded(make: Any, /, *arguments: Any, **options: Any) -> Any:
+def seeded(make: Any, /, *arguments: Any, seed: int = 0, **options: Any) -> Any:
     """A network with random weights that depend on nothing else, in evaluation mode."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return silently(make, *arguments, **options).eval()
 
 
@@ -201,9 +202,31 @@ def audioldm2(folder: Path) -> Path:
     )
 
 
+def class_unet() -> Any:
+    """A U-Net that is told a vector of 8 in the place of a class."""
+    from diffusers import UNet2DConditionModel
+
+    return seeded(
+        UNet2DConditionModel,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=(8, 16),
+        class_embed_type="simple_projection",
+        projection_class_embeddings_input_dim=8,
+        class_embeddings_concat=True,
+    )
+
+
 def musicldm(folder: Path) -> Path:
     """Predicts the noise."""
-    from diffusers import MusicLDMPipeline, UNet2DConditionModel
+    from diffusers import MusicLDMPipeline
     from transformers import ClapFeatureExtractor
 
     vae, vocoder = mel_codec()
@@ -214,22 +237,25 @@ def musicldm(folder: Path) -> Path:
         text_encoder=clap(),
         tokenizer=roberta_tokenizer(),
         feature_extractor=ClapFeatureExtractor(feature_size=8),
-        unet=seeded(
-            UNet2DConditionModel,
-            block_out_channels=(8, 16),
-            layers_per_block=1,
-            norm_num_groups=4,
-            sample_size=8,
-            in_channels=4,
-            out_channels=4,
-            attention_head_dim=4,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=(8, 16),
-            class_embed_type="simple_projection",
-            projection_class_embeddings_input_dim=8,
-            class_embeddings_concat=True,
-        ),
+        unet=class_unet(),
+        scheduler=ddim(),
+        vocoder=vocoder,
+    )
+
+
+def audioldm(folder: Path) -> Path:
+    """Predicts the noise. Its text encoder is CLAP's half for text."""
+    from diffusers import AudioLDMPipeline
+    from transformers import ClapTextModelWithProjection
+
+    vae, vocoder = mel_codec()
+    return saved(
+        folder,
+        AudioLDMPipeline,
+        vae=vae,
+        text_encoder=seeded(ClapTextModelWithProjection, clap().config.text_config),
+        tokenizer=roberta_tokenizer(),
+        unet=class_unet(),
         scheduler=ddim(),
         vocoder=vocoder,
     )
@@ -355,8 +381,8 @@ def text_to_video(folder: Path) -> Path:
     )
 
 
-def cogvideox(folder: Path) -> Path:
-    """Predicts a velocity, from a level without any signal on."""
+def cogvideox(folder: Path, /, *, shift: float = 3.0, **others: Any) -> Path:
+    """Predicts a velocity, from a level without any signal on. others: what its transformer is told beside."""
     from diffusers import (
         AutoencoderKLCogVideoX,
         CogVideoXDDIMScheduler,
@@ -388,25 +414,48 @@ def cogvideox(folder: Path) -> Path:
             time_embed_dim=4,
             text_embed_dim=16,
             num_layers=1,
-            sample_width=4,
-            sample_height=4,
             sample_frames=9,
             max_text_seq_length=226,
             use_rotary_positional_embeddings=True,
+            **{"sample_width": 4, "sample_height": 4, **others},
         ),
         scheduler=CogVideoXDDIMScheduler(
             prediction_type="v_prediction",
             rescale_betas_zero_snr=True,
-            snr_shift_scale=3.0,
+            snr_shift_scale=shift,
             timestep_spacing="trailing",
             clip_sample=False,
         ),
     )
 
 
-def wan(folder: Path) -> Path:
-    """Predicts a flow."""
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+def cogvideox_15(folder: Path) -> Path:
+    """As CogVideoX 1.5: patches of two latent frames, their places cut from a grid of the largest size."""
+    return cogvideox(folder, shift=1.0, patch_size_t=2, patch_bias=False, sample_width=8, sample_height=8)
+
+
+def wan_transformer(*, seed: int = 0, channels: int = 4) -> Any:
+    from diffusers import WanTransformer3DModel
+
+    return seeded(
+        WanTransformer3DModel,
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=channels,
+        out_channels=channels,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=1,
+        rope_max_seq_len=32,
+        seed=seed,
+    )
+
+
+def wan(folder: Path, /, *, channels: int = 4, codec: Mapping[str, Any] | None = None, **others: Any) -> Path:
+    """Predicts a flow. codec, others: what its autoencoder and its pipeline are told beside."""
+    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline
 
     return saved(
         folder,
@@ -416,28 +465,28 @@ def wan(folder: Path) -> Path:
         vae=seeded(
             AutoencoderKLWan,
             base_dim=4,
-            z_dim=4,
+            z_dim=channels,
             dim_mult=[1, 1, 1, 1],
             num_res_blocks=1,
             temperal_downsample=[False, True, True],
-            latents_mean=[0.1, -0.2, 0.3, 0.0],
-            latents_std=[1.1, 0.9, 1.3, 2.0],
+            latents_mean=[0.1, -0.2, 0.3, 0.0] * (channels // 4),
+            latents_std=[1.1, 0.9, 1.3, 2.0] * (channels // 4),
+            **(codec or {}),
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
-        transformer=seeded(
-            WanTransformer3DModel,
-            patch_size=(1, 2, 2),
-            num_attention_heads=2,
-            attention_head_dim=12,
-            in_channels=4,
-            out_channels=4,
-            text_dim=16,
-            freq_dim=16,
-            ffn_dim=16,
-            num_layers=1,
-            rope_max_seq_len=32,
-        ),
+        **{"transformer": wan_transformer(channels=channels), **others},
     )
+
+
+def wan_experts(folder: Path, /, **others: Any) -> Path:
+    """As Wan 2.2 A14B: one network for high noise, another one for low."""
+    return wan(folder, **{"transformer_2": wan_transformer(seed=1), "boundary_ratio": 0.875, **others})
+
+
+def wan_5b(folder: Path) -> Path:
+    """As Wan 2.2 5B: told the level of every patch, with an autoencoder of patches, 16 pixels a cell."""
+    codec = {"patch_size": 2, "in_channels": 12, "out_channels": 12, "is_residual": True, "scale_factor_spatial": 16}
+    return wan(folder, channels=8, codec=codec, expand_timesteps=True)
 
 
 def animatediff(folder: Path) -> Path:

@@ -81,6 +81,7 @@ class Opened:
         return region_mask(self.shape(options), self.axes, box)
 
     def with_network(self, network: Any, /, *, fingerprint: str) -> "Opened":
+        _take_turns(self.anatomy.pipe, self.network, network)
         return replace(self, network=network, fingerprint=fingerprint)
 
     def translate(self, tensors: Mapping[str, Tensor], /) -> Mapping[str, Tensor]:
@@ -130,6 +131,16 @@ class _Forward:
         told = {k: v.to(device, dtype if v.is_floating_point() else v.dtype) for k, v in cond.items()}
         out = anatomy.predict(network, x.to(device, dtype), noise.to(device), told, self.inputs)
         return out.to(x.device, x.dtype)
+
+
+def _take_turns(pipe: Any, old: Any, new: Any) -> None:
+    """Where the parts of a pipeline take turns on a GPU (`--offload model`), a network does so in place of another one.
+
+    A copy of a network has copies of the turns as well, which would make copies of the other parts leave.
+    """
+    for turn in getattr(pipe, "_all_hooks", ()):
+        if turn.model is old:
+            new._hf_hook, turn.model = old._hf_hook, new
 
 
 def _stacked(rows: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from multigen_models.hub.quiet import quiet
 
 
 def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loading, /) -> Any:
-    """The pipeline in a folder, ready to run. network: the component to be quantized.
+    """The pipeline in a folder, ready to run. network: the component to be quantized, with its second expert.
 
     Raises UsageError for parts that do not fit together, and for what this machine cannot do.
     """
@@ -19,6 +19,11 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
     from diffusers import DiffusionPipeline
     from safetensors import SafetensorError
 
+    if network is None and (asked.quantize or asked.compile):
+        raise UsageError(
+            f"{index.pipeline} is not known here, nor which of its parts is the network: leave out --quantize and "
+            "--compile"
+        )
     if not asked.trust_remote_code:
         _check_classes(folder, index)
     loading = choose(asked, sizes=tuple(sizes(folder, index).values()))
@@ -28,7 +33,7 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
                 folder,
                 dtype=getattr(torch, loading.dtype),
                 variant=variant(folder, index),
-                use_safetensors=True,
+                use_safetensors=None if loading.trust_remote_code else True,
                 local_files_only=True,
                 trust_remote_code=loading.trust_remote_code,
             )
@@ -43,8 +48,11 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
     if loading.quantize and network is not None:
-        quantize(getattr(pipe, network))
-    return _placed(pipe, loading)
+        for part in (network, f"{network}_2"):  # the second one is the other expert of Wan 2.2
+            if getattr(pipe, part, None) is not None:
+                quantize(getattr(pipe, part))
+    with quiet():
+        return _placed(pipe, loading)
 
 
 def _check_classes(folder: Path, index: Index) -> None:
@@ -58,7 +66,7 @@ def _check_classes(folder: Path, index: Index) -> None:
 
 
 def _placed(pipe: Any, loading: Loading) -> Any:
-    """On its device, or only as much of it as is at work there."""
+    """On its device, or only as much of it as is at work there; a part whose layers cannot come one by one is there."""
     import torch
 
     if loading.offload == "model":
@@ -69,6 +77,9 @@ def _placed(pipe: Any, loading: Loading) -> Any:
             offload_device=torch.device("cpu"),
             offload_type="leaf_level",
             use_stream=loading.device == "cuda",
+            exclude_modules=[
+                n for n, p in pipe.components.items() if not getattr(p, "_supports_group_offloading", True)
+            ],
         )
     else:
         pipe.to(loading.device)

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from multigen.denoise import Cond
+from multigen.errors import UsageError
+from multigen.modality import Sample
 from multigen_models.hub.film import Film, Style
 
 
@@ -65,12 +67,16 @@ class UNetStyle:
 @final
 @dataclass(frozen=True)
 class Wan:
-    """Wan 2.1 and 2.2 (arXiv 2503.20314), text to video. Of two experts the second has the low noise."""
+    """Wan 2.1 and 2.2 (arXiv 2503.20314), text to video.
 
-    rate: float | None = 16.0
+    Of the two experts of 2.2 A14B the second has the low noise. The same guidance is for both, as the pipeline's second
+    scale is by default, and LoRAs are for the first, as those that the pipeline loads.
+    """
+
+    rate: float | None
 
     def factors(self, pipe: Any, /) -> tuple[int, int, int, int]:
-        patch = _any_network(pipe).config.patch_size
+        patch = pipe.transformer.config.patch_size
         return pipe.vae_scale_factor_temporal, pipe.vae_scale_factor_spatial, patch[0], patch[1]
 
     def condition(self, pipe: Any, prompt: str, /) -> Cond:
@@ -85,37 +91,36 @@ class Wan:
     def predict(
         self, pipe: Any, network: Any, x: Tensor, noise: Tensor, cond: Cond, inputs: Mapping[str, Any], /
     ) -> Tensor:
-        second, share = pipe.transformer_2, pipe.config.boundary_ratio
-        if second is None or share is None:
-            return self._expert(pipe, network, x, noise, cond)
+        share = pipe.config.boundary_ratio
+        if share is None:
+            return _told(network, x, noise, cond)
         late = noise < share * pipe.scheduler.config.num_train_timesteps
         out = torch.empty_like(x)
-        for expert, rows in ((network, ~late), (second, late)):
+        for expert, rows in ((network, ~late), (pipe.transformer_2, late)):
             if bool(rows.any()):
                 own = {key: value[rows] for key, value in cond.items()}
-                out[rows] = self._expert(pipe, expert, x[rows], noise[rows], own)
-        return out
-
-    def _expert(self, pipe: Any, network: Any, x: Tensor, noise: Tensor, cond: Cond) -> Tensor:
-        if pipe.config.expand_timesteps:  # Wan 2.2 5B is told the level of every patch
-            noise = noise[:, None].expand(-1, x.shape[2] * -(-x.shape[3] // 2) * -(-x.shape[4] // 2))
-        out: Tensor = network(hidden_states=x, timestep=noise, **cond, return_dict=False)[0]
+                out[rows] = _told(expert, x[rows], noise[rows], own)
         return out
 
     def timetable(self, pipe: Any, steps: int, shape: tuple[int, ...], /) -> Mapping[str, Any]:
         return plain(steps)
 
 
-def _any_network(pipe: Any) -> Any:
-    return pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+def _told(network: Any, x: Tensor, noise: Tensor, cond: Cond) -> Tensor:
+    """The pipeline of 2.2 5B tells the level of every patch, and each the same: once says as much."""
+    out: Tensor = network(hidden_states=x, timestep=noise, **cond, return_dict=False)[0]
+    return out
 
 
 @final
 @dataclass(frozen=True)
 class CogVideoX:
-    """CogVideoX (arXiv 2408.06072). The state has channels before time, the network time before channels."""
+    """CogVideoX (arXiv 2408.06072), 1.0 and 1.5. The state has channels before time, the network time before channels.
 
-    rate: float | None = 8.0
+    The pipeline's guidance that changes from step to step (`use_dynamic_cfg`) is none of the core's.
+    """
+
+    rate: float | None
 
     def factors(self, pipe: Any, /) -> tuple[int, int, int, int]:
         config = pipe.transformer.config
@@ -151,6 +156,62 @@ class CogVideoX:
 
     def timetable(self, pipe: Any, steps: int, shape: tuple[int, ...], /) -> Mapping[str, Any]:
         return plain(steps)
+
+
+@final
+@dataclass(frozen=True)
+class FrontPadded:
+    """A `multigen_models.hub.opened.Anatomy` of films whose state begins with latent frames that stand for nothing.
+
+    CogVideoX 1.5 takes latent frames two by two, and where they are odd it puts another one before the first.
+    """
+
+    film: Film
+    axes: ClassVar[Mapping[str, int]] = Film.axes
+
+    @property
+    def pipe(self) -> Any:
+        return self.film.pipe
+
+    def lead(self, options: Any, /) -> int:
+        """How many latent frames stand for nothing."""
+        period, _, times, _ = self.film.style.factors(self.pipe)
+        return -(math.ceil((self.film.count(options) - 1) / period) + 1) % times
+
+    def shape(self, options: Any, /) -> tuple[int, ...]:
+        """Raises UsageError for more cells than the network knows places for."""
+        made, side = self.film.shape(options), self.pipe.vae_scale_factor_spatial
+        config = self.pipe.transformer.config
+        if made[2] > config.sample_height or made[3] > config.sample_width:
+            raise UsageError(
+                f"--size {options.size} is not possible with this model: at most "
+                f"{config.sample_width * side}x{config.sample_height * side}"
+            )
+        return made
+
+    def place(self, axis: str, edge: float, options: Any, /) -> float:
+        place = self.film.place(axis, edge, options)
+        return place + self.lead(options) / self.shape(options)[1] if axis == "time" else place
+
+    def condition(self, prompt: str, /) -> Cond:
+        return self.film.condition(prompt)
+
+    def inputs(self, options: Any, /) -> Mapping[str, Any]:
+        return self.film.inputs(options)
+
+    def predict(self, network: Any, x: Tensor, noise: Tensor, cond: Cond, inputs: Mapping[str, Any], /) -> Tensor:
+        return self.film.predict(network, x, noise, cond, inputs)
+
+    def timetable(self, steps: int, options: Any, /) -> Mapping[str, Any]:
+        return self.film.timetable(steps, options)
+
+    def encode(self, sample: Sample, options: Any, /) -> Tensor:
+        """Before the first latent frame it is there again, as in the pipeline that starts from an image."""
+        x, lead = self.film.encode(sample, options), self.lead(options)
+        return torch.cat([x[:, :1].expand(-1, lead, -1, -1), x[:, : x.shape[1] - lead]], dim=1)
+
+    def decode(self, x: Tensor, options: Any, /) -> Sample:
+        return self.film.decode(x[:, self.lead(options) :], options)
 
 
 @final
@@ -273,10 +334,23 @@ def _film(style: Style) -> Callable[[Any], Film]:
     return lambda pipe: Film(pipe, style)
 
 
+def wan(pipe: Any, /) -> Film:
+    """Raises UsageError for a pipeline that lacks an expert."""
+    two = pipe.config.boundary_ratio is not None
+    if pipe.transformer is None or (two and pipe.transformer_2 is None):
+        needs = "transformer and transformer_2" if two else "transformer"
+        raise UsageError(f"this WanPipeline needs {needs}, and not all is there: copy the model again")
+    return Film(pipe, Wan(rate=24.0 if pipe.config.expand_timesteps else 16.0))
+
+
+def cogvideox(pipe: Any, /) -> Film | FrontPadded:
+    if pipe.transformer.config.patch_size_t is None:
+        return Film(pipe, CogVideoX(rate=8.0))
+    return FrontPadded(Film(pipe, CogVideoX(rate=16.0)))
+
+
 text_to_video = _film(UNetStyle(repeats=False))
 animatediff = _film(UNetStyle(repeats=True))
-wan = _film(Wan())
-cogvideox = _film(CogVideoX())
 ltx = _film(LTX())
 hunyuan = _film(HunyuanVideo())
 mochi = _film(Mochi())
