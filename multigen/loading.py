@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 SPARE = 0.75
 """The share of a GPU's free memory that weights may take; the rest is for what is computed."""
-TORCHAO = "0.15"
-"""The oldest torchao that diffusers works with."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -96,9 +94,27 @@ def tuned(model: "Model", loading: Loading, /) -> "Model":
     return model.with_network(network, fingerprint=model.fingerprint)
 
 
+def shared_copy(network: Any, /) -> Any:
+    """Other modules around the same numbers: layers and parameters can be exchanged in it, and moved elsewhere.
+
+    Raises UsageError where diffusers brings the layers to the GPU one by one.
+    """
+    from torch.nn import Parameter
+
+    if any(hasattr(layer, "_diffusers_hook") for layer in network.modules()):
+        raise UsageError(
+            "layers that wait in main memory (--offload group) take no LoRA: add --offload model or --offload none"
+        )
+    kept: dict[int, Any] = {id(buffer): buffer for buffer in network.buffers()}
+    # accelerate's hook (--offload model) holds the other parts of the pipeline, which are not copied.
+    kept |= {id(hook): hook for layer in network.modules() if (hook := getattr(layer, "_hf_hook", None))}
+    kept |= {id(p): Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
+    return copy.deepcopy(network, kept)
+
+
 def quantized(network: Any, /) -> Any:
     """A copy of a network after `quantize`. Raises UsageError."""
-    network = copy.deepcopy(network)
+    network = shared_copy(network)
     quantize(network)
     return network
 
@@ -114,7 +130,7 @@ def quantize(network: Any, /) -> None:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError:
         raise UsageError(
-            f"--quantize int8 needs torchao {TORCHAO} or later: pip install -U torchao, or leave it out"
+            "--quantize int8 needs torchao 0.9 or later: pip install -U torchao, or leave it out"
         ) from None
     quantize_(network, Int8WeightOnlyConfig())
     sizes = [(p.numel(), type(p) is not Parameter) for p in network.parameters()]
@@ -123,15 +139,22 @@ def quantize(network: Any, /) -> None:
 
 
 def compiled(network: Any, /) -> Any:
-    """The network, compiled at its first call, and again where a size changes: then for any.
+    """A copy of a network after `compile_inside`. Raises UsageError."""
+    network = shared_copy(network)
+    compile_inside(network)
+    return network
+
+
+def compile_inside(network: Any, /) -> None:
+    """Let a network be compiled at its first call, and again where a size changes: then for any.
+
+    It stays what it is to those who look at it: diffusers asks its networks for more than torch's wrapper answers.
 
     Raises UsageError where there is nothing to compile with.
     """
-    import torch
-
     _check_compiler(next(network.parameters()).device)
     _LOGGER.info("the network is compiled at its first step")
-    return torch.compile(network, dynamic=None)
+    network.compile(dynamic=None)
 
 
 def _check_compiler(device: Any) -> None:

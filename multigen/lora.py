@@ -1,6 +1,5 @@
 """LoRA: low-rank changes of a network's weights (arXiv 2106.09685), added to a model's own without touching them."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from multigen.errors import UsageError
+from multigen.loading import shared_copy
 from multigen.lora_files import Factors, LoraFile, factors, read_lora
 from multigen.model import Adapts, Model, Translates
 from multigen.request import number
@@ -70,7 +70,7 @@ def added(network: nn.Module, changes: dict[str, Factors], /, *, scale: float) -
 
     It shares all other weights with the one that is given, which stays as it is.
     """
-    made = shared_copy(network)
+    made: nn.Module = shared_copy(network)
     for name, change in changes.items():
         layer = made.get_submodule(name)
         layer.weight = nn.Parameter(_sum(layer.get_parameter("weight"), change, scale), requires_grad=False)
@@ -82,12 +82,6 @@ def _sum(weight: Tensor, change: Factors, scale: float) -> Tensor:
     there = Factors(change.down.to(weight.device), change.up.to(weight.device), change.alpha)
     # Added in float32, so that what a weight of few bits cannot hold is rounded once; in the weight's memory format.
     return torch.empty_like(weight).copy_(weight.float() + scale * there.product().view(weight.shape))
-
-
-def shared_copy(network: nn.Module, /) -> nn.Module:
-    """Other modules around the same numbers: layers and parameters can be exchanged in it, and moved elsewhere."""
-    parameters = {id(p): nn.Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
-    return copy.deepcopy(network, {**parameters, **{id(buffer): buffer for buffer in network.buffers()}})
 
 
 def what_changed(before: str, now: str, /) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from multigen.atomic import replace_file
 from multigen.denoise import Cond
 from multigen.errors import UsageError
-from multigen.lora import shared_copy
+from multigen.loading import shared_copy
 from multigen.lora_files import ABOUT_KEY, FILE, LAYERS, PEFT_KEY
 from multigen.model import Adapts
 from multigen.settings import Settings

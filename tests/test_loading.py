@@ -82,7 +82,7 @@ class Toy:
 
 def test_quantizing_without_torchao_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchao.quantization", None)
-    with pytest.raises(UsageError, match="pip install torchao"):
+    with pytest.raises(UsageError, match="pip install -U torchao"):
         tuned(Toy(torch.nn.Linear(2, 2)), Loading(quantize="int8"))
 
 

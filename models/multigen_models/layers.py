@@ -57,8 +57,9 @@ class Conditioned(nn.Module):
         pooled = pooled * math.sqrt(pooled.shape[1])
         embedding = self.noise_embedding(noise) + self.pooled_embedding(pooled)
         embedding = F.silu(embedding if told is None else embedding + told)
-        # Columns that no sample attends to cost time only: batches come padded to one length.
-        longest = int(mask.sum(dim=1).max())
+        # Columns that no sample attends to cost time only: batches come padded to one length. A compiled network keeps
+        # them: a number that is read from a tensor cuts its graph in two, and each length is compiled anew.
+        longest = mask.shape[1] if torch.compiler.is_compiling() else int(mask.sum(dim=1).max())
         text, mask = text[:, :longest], mask[:, :longest]
         no_text = self.no_text.expand(len(noise), -1, -1).to(text.dtype)
         text = torch.cat([no_text, self.text_embedding(text)], dim=1)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from multigen.errors import UsageError
-from multigen.loading import Loading, choose, quantize
+from multigen.loading import Loading, choose, compile_inside, quantize
 from multigen_models.hub.files import LIBRARIES, Index, sizes, variant
 from multigen_models.hub.quiet import quiet
 
 
 def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loading, /) -> Any:
-    """The pipeline in a folder, ready to run. network: the component to be quantized, with its second expert.
+    """The pipeline in a folder, ready to run. network: the component to be quantized and compiled.
 
     Raises UsageError for parts that do not fit together, and for what this machine cannot do.
     """
@@ -47,12 +47,15 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
-    if loading.quantize and network is not None:
-        for part in (network, f"{network}_2"):  # the second one is the other expert of Wan 2.2
-            if getattr(pipe, part, None) is not None:
-                quantize(getattr(pipe, part))
+    experts = (network, f"{network}_2") if network else ()  # Wan 2.2 has two
+    networks = [getattr(pipe, name) for name in experts if getattr(pipe, name, None) is not None]
+    for part in networks if loading.quantize else ():
+        quantize(part)
     with quiet():
-        return _placed(pipe, loading)
+        _placed(pipe, loading)
+    for part in networks if loading.compile else ():
+        compile_inside(part)
+    return pipe
 
 
 def _check_classes(folder: Path, index: Index) -> None:

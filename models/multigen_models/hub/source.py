@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from multigen.errors import UsageError
-from multigen.loading import Loading, compiled
+from multigen.loading import Loading
 from multigen.sources import Described
 from multigen_models.hub import files
 from multigen_models.hub.families import FAMILIES, Checkpoint, Family, family_of
@@ -47,7 +47,7 @@ class Diffusers:
         mark = files.fingerprint(folder, index)
         if family is not None and family.opened:
             with suppress(UnknownLevelsError):
-                return _opened(pipe, family, name, mark, compile=loading.compile)
+                return _opened(pipe, family, name, mark)
         return _entire(pipe, family or by_signature(pipe, name, modality), name, mark)
 
     def describe(self, name: str, /, *, revision: str) -> Described:
@@ -88,7 +88,7 @@ def _check_modality(name: str, index: files.Index, modality: str | None) -> None
         raise UsageError(f"the model {name!r} makes {family.modality}, not {modality}: type multigen {family.modality}")
 
 
-def _opened(pipe: Any, family: Family, name: str, mark: str, *, compile: bool) -> Model:
+def _opened(pipe: Any, family: Family, name: str, mark: str) -> Model:
     from multigen.model import Defaults
     from multigen_models.hub.levels import read_levels
     from multigen_models.hub.opened import Opened
@@ -105,8 +105,6 @@ def _opened(pipe: Any, family: Family, name: str, mark: str, *, compile: bool) -
         sigma_max=min(levels.sigma_max, MOST_STEPS_SIGMA),
     )
     network = getattr(pipe, family.network)
-    dtype = network.dtype
-    network = compiled(network) if compile else network
     return Opened(
         anatomy,
         network,
@@ -116,7 +114,7 @@ def _opened(pipe: Any, family: Family, name: str, mark: str, *, compile: bool) -
         mark,
         defaults,
         family.suggested,
-        dtype,
+        network.dtype,
         family.kind,
     )
 
