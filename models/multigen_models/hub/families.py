@@ -5,19 +5,23 @@ not in the table, by the names that its call has in common with others (`ALIASES
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published model of a family. size: weights to fetch. needs: memory of a GPU in half precision."""
+    """A published model of a family. size: weights to fetch. needs: memory of a GPU in half precision.
+
+    own: what is different from the family's, as fields of `Family`.
+    """
 
     name: str
     licence: str
     size: str
     needs: str
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @final
@@ -45,6 +49,11 @@ class Family:
     guidance: float = 3.0
     kind: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+
+    def of(self, name: str, /) -> "Family":
+        """The family as the checkpoint of that name has it."""
+        own = [checkpoint.own for checkpoint in self.checkpoints if checkpoint.name == name]
+        return replace(self, **own[0]) if own else self
 
 
 _SAID = {"steps": "num_inference_steps", "guidance": "guidance_scale", "negative_prompt": "negative_prompt"}
@@ -121,7 +130,9 @@ FAMILIES = (
         guidance=7.0,
         checkpoints=(
             Checkpoint("ACE-Step/acestep-v15-xl-turbo-diffusers", "MIT", "11 GB", "12 GB, with --offload model"),
-            Checkpoint("ACE-Step/acestep-v15-xl-base-diffusers", "MIT", "11 GB", "12 GB, with --offload model"),
+            Checkpoint(
+                "ACE-Step/acestep-v15-xl-base-diffusers", "MIT", "11 GB", "12 GB, with --offload model", {"steps": 50}
+            ),
         ),
     ),
     Family(
@@ -164,7 +175,21 @@ FAMILIES = (
             Checkpoint("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Apache-2.0", "29 GB", "11 GB, with --offload model"),
             Checkpoint("Wan-AI/Wan2.1-T2V-14B-Diffusers", "Apache-2.0", "80 GB", "35 GB, with --offload model"),
             Checkpoint(
-                "Wan-AI/Wan2.2-T2V-A14B-Diffusers", "Apache-2.0", "about 126 GB", "about 35 GB, with --offload model"
+                "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+                "Apache-2.0",
+                "about 126 GB",
+                "about 35 GB, with --offload model",
+                {"steps": 40, "guidance": 4.0},
+            ),
+            Checkpoint(
+                "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+                "Apache-2.0",
+                "about 34 GB",
+                "24 GB, with --offload model",
+                {
+                    "makes": "films at 24 frames a second",
+                    "suggested": {"size": "1280x704", "fps": 24.0, "duration": 5.0},
+                },
             ),
         ),
     ),
@@ -215,6 +240,16 @@ FAMILIES = (
         checkpoints=(
             Checkpoint("zai-org/CogVideoX-2b", "Apache-2.0", "14 GB", "19 GB, with --offload model"),
             Checkpoint("zai-org/CogVideoX-5b", "CogVideoX", "about 21 GB", "about 21 GB, with --offload model"),
+            Checkpoint(
+                "zai-org/CogVideoX1.5-5B",
+                "CogVideoX",
+                "31 GB",
+                "about 33 GB, with --offload model",
+                {
+                    "makes": "films at 16 frames a second",
+                    "suggested": {"size": "1360x768", "fps": 16.0, "duration": 5.0},
+                },
+            ),
         ),
     ),
     Family(

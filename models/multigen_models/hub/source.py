@@ -47,8 +47,9 @@ class Diffusers:
         mark = files.fingerprint(folder, index)
         if family is not None and family.opened:
             with suppress(UnknownLevelsError):
-                return _opened(pipe, family, name, mark)
-        return _entire(pipe, family or by_signature(pipe, name, modality), name, mark)
+                return _opened(pipe, family.of(name), name, mark)
+        family = family.of(name) if family else by_signature(pipe, name, modality)
+        return _entire(pipe, family, name, mark)
 
     def describe(self, name: str, /, *, revision: str) -> Described:
         known = {c.name: _described(family, c) for family in FAMILIES for c in family.checkpoints}
@@ -70,6 +71,7 @@ class Diffusers:
 
 
 def _described(family: Family, checkpoint: Checkpoint | None) -> Described:
+    family = family.of(checkpoint.name) if checkpoint else family
     told = {"licence": checkpoint.licence, "size": checkpoint.size, "needs": checkpoint.needs} if checkpoint else {}
     return Described(
         checkpoint.name if checkpoint else family.pipeline,
