@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_pipelines import silently
+from tiny_parts import silently
 from torch import Tensor
 
 from multigen import registry

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-import tiny_pipelines
+import tiny_3d
 import torch
 from hub_agreement import off_by, opened, options_of, start_and_end, theirs
 from safetensors.torch import load_file
@@ -16,7 +16,7 @@ from multigen.samplers import heun
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
-    return opened(tiny_pipelines.shap_e(tmp_path_factory.mktemp("shap_e")))
+    return opened(tiny_3d.shap_e(tmp_path_factory.mktemp("shap_e")))
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
@@ -58,7 +58,7 @@ def test_a_mesh_stands_on_the_ground_with_its_colours(model, monkeypatch):
 
 def test_its_weights_may_be_pickles_where_that_is_said(model, tmp_path):
     """As those of openai/shap-e are: one part is a pickle, another is there in 16 bits alone."""
-    folder = tiny_pipelines.shap_e(tmp_path / "pickled")
+    folder = tiny_3d.shap_e(tmp_path / "pickled")
     weights = folder / "shap_e_renderer" / "diffusion_pytorch_model.safetensors"
     torch.save(load_file(weights), weights.with_suffix(".bin"))
     weights.unlink()

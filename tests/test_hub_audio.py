@@ -1,7 +1,7 @@
 """Pipelines for sound of diffusers, taken apart: equal to themselves, with all that the core can do."""
 
 import pytest
-import tiny_pipelines
+import tiny_audio
 import torch
 from hub_agreement import off_by, opened, options_of, start_and_end, theirs
 
@@ -14,7 +14,7 @@ SECONDS = 0.5
 
 @pytest.fixture(scope="session")
 def audioldm2(tmp_path_factory):
-    return opened(tiny_pipelines.audioldm2(tmp_path_factory.mktemp("audioldm2")))
+    return opened(tiny_audio.audioldm2(tmp_path_factory.mktemp("audioldm2")))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
@@ -37,7 +37,7 @@ def test_audioldm2_predicts_noise_and_equals_its_pipeline(audioldm2, scale):
 
 @pytest.fixture(scope="session")
 def musicldm(tmp_path_factory):
-    return opened(tiny_pipelines.musicldm(tmp_path_factory.mktemp("musicldm")))
+    return opened(tiny_audio.musicldm(tmp_path_factory.mktemp("musicldm")))
 
 
 def test_musicldm_equals_its_pipeline_which_is_given_the_prompts(musicldm):
@@ -58,7 +58,7 @@ def test_musicldm_equals_its_pipeline_which_is_given_the_prompts(musicldm):
 
 @pytest.fixture(scope="session")
 def audioldm(tmp_path_factory):
-    return opened(tiny_pipelines.audioldm(tmp_path_factory.mktemp("audioldm")))
+    return opened(tiny_audio.audioldm(tmp_path_factory.mktemp("audioldm")))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
@@ -84,7 +84,7 @@ def test_audioldm_predicts_noise_and_equals_its_pipeline(audioldm, scale):
 
 @pytest.fixture(scope="session")
 def stable_audio(tmp_path_factory):
-    return opened(tiny_pipelines.stable_audio(tmp_path_factory.mktemp("stable_audio")))
+    return opened(tiny_audio.stable_audio(tmp_path_factory.mktemp("stable_audio")))
 
 
 @pytest.mark.filterwarnings("ignore:Should have")  # torchsde, of steps that end where its Brownian path does
@@ -121,7 +121,7 @@ def test_stable_audio_predicts_a_velocity_and_equals_its_pipeline_in_its_own_noi
 
 @pytest.fixture(scope="session")
 def longcat(tmp_path_factory):
-    return opened(tiny_pipelines.longcat(tmp_path_factory.mktemp("longcat")))
+    return opened(tiny_audio.longcat(tmp_path_factory.mktemp("longcat")))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])

@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-import tiny_pipelines
+import tiny_video
 import torch
 from hub_agreement import off_by, opened, options_of, start_and_end, theirs
 from lora_files import random_factors, transformer, write
@@ -21,7 +21,7 @@ FILM = {"size": "48x32", "fps": 16.0, "frames": 5}
 
 @pytest.fixture(scope="session")
 def experts_folder(tmp_path_factory):
-    return tiny_pipelines.wan_experts(tmp_path_factory.mktemp("wan_experts"))
+    return tiny_video.wan_experts(tmp_path_factory.mktemp("wan_experts"))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def experts(experts_folder):
 
 @pytest.fixture(scope="session")
 def cogvideox(tmp_path_factory):
-    return opened(tiny_pipelines.cogvideox_15(tmp_path_factory.mktemp("cogvideox_15")))
+    return opened(tiny_video.cogvideox_15(tmp_path_factory.mktemp("cogvideox_15")))
 
 
 # --- Wan 2.2 ----------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_an_expert_that_is_missing_is_refused(experts_folder, tmp_path):
 
 
 def test_without_a_boundary_the_first_expert_has_all_levels(tmp_path):
-    model = opened(tiny_pipelines.wan_experts(tmp_path, boundary_ratio=None))
+    model = opened(tiny_video.wan_experts(tmp_path, boundary_ratio=None))
     options = options_of(model, **FILM)
     asked = listen(model.anatomy.pipe)
     start, state = start_and_end(model, PROMPT, options, steps=4, scale=1.0)

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import diffusers
 import pytest
-from tiny_pipelines import silently
+from tiny_parts import silently
 
 from multigen import registry
 from multigen.options import make

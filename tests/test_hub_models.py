@@ -4,7 +4,8 @@ import json
 
 import pytest
 import soundfile
-import tiny_pipelines
+import tiny_audio
+import tiny_video
 import torch
 from hub_agreement import CPU, off_by, opened, options_of, theirs
 
@@ -27,7 +28,7 @@ SOUND = {"duration": 0.5, "loudness": -23.0}
 
 @pytest.fixture(scope="session")
 def audio_folder(tmp_path_factory):
-    return tiny_pipelines.stable_audio(tmp_path_factory.mktemp("hub_models"))
+    return tiny_audio.stable_audio(tmp_path_factory.mktemp("hub_models"))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def audio(audio_folder):
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory):
-    return opened(tiny_pipelines.text_to_video(tmp_path_factory.mktemp("film")))
+    return opened(tiny_video.text_to_video(tmp_path_factory.mktemp("film")))
 
 
 def test_a_sound_model_meets_the_checks(audio):

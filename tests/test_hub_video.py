@@ -1,7 +1,7 @@
 """Pipelines for films of diffusers, taken apart: equal to themselves, with all that the core can do."""
 
 import pytest
-import tiny_pipelines
+import tiny_video
 import torch
 from hub_agreement import off_by, opened, options_of, start_and_end, theirs
 
@@ -28,7 +28,7 @@ CLOSE = 1e-4
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    return {name: opened(getattr(tiny_pipelines, name)(tmp_path_factory.mktemp(name))) for name in KINDS}
+    return {name: opened(getattr(tiny_video, name)(tmp_path_factory.mktemp(name))) for name in KINDS}
 
 
 def in_a_row(model, x):

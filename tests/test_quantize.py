@@ -5,7 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-import tiny_pipelines
+import tiny_3d
+import tiny_audio
+import tiny_video
 import torch
 from hub_agreement import CPU, off_by, opened
 from lora_files import peft, random_factors
@@ -23,7 +25,7 @@ INT8 = replace(CPU, quantize="int8")
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
-    makers = {"audio": tiny_pipelines.stable_audio, "video": tiny_pipelines.wan, "3d": tiny_pipelines.shap_e}
+    makers = {"audio": tiny_audio.stable_audio, "video": tiny_video.wan, "3d": tiny_3d.shap_e}
     return {modality: str(make(tmp_path_factory.mktemp(modality))) for modality, make in makers.items()}
 
 
