@@ -89,8 +89,11 @@ def tuned(model: "Model", loading: Loading, /) -> "Model":
         return model
     if not isinstance(model, Adapts):
         raise UsageError(f"the model {model.name!r} cannot be changed: leave out --quantize and --compile")
-    network = quantized(model.network) if loading.quantize else model.network
-    network = compiled(network) if loading.compile else network
+    network = shared_copy(model.network)
+    if loading.quantize:
+        quantize(network)
+    if loading.compile:
+        compile_inside(network)
     return model.with_network(network, fingerprint=model.fingerprint)
 
 
@@ -112,13 +115,6 @@ def shared_copy(network: Any, /) -> Any:
     return copy.deepcopy(network, kept)
 
 
-def quantized(network: Any, /) -> Any:
-    """A copy of a network after `quantize`. Raises UsageError."""
-    network = shared_copy(network)
-    quantize(network)
-    return network
-
-
 def quantize(network: Any, /) -> None:
     """Bring the weights of a network's linear layers to 8-bit integers, with one scale for each row (torchao).
 
@@ -136,13 +132,6 @@ def quantize(network: Any, /) -> None:
     sizes = [(p.numel(), type(p) is not Parameter) for p in network.parameters()]
     share = sum(size for size, changed in sizes if changed) / max(1, sum(size for size, _ in sizes))
     _LOGGER.info("%.0f %% of the network's weights, those of its linear layers, in 8 bits", 100 * share)
-
-
-def compiled(network: Any, /) -> Any:
-    """A copy of a network after `compile_inside`. Raises UsageError."""
-    network = shared_copy(network)
-    compile_inside(network)
-    return network
 
 
 def compile_inside(network: Any, /) -> None:

@@ -87,11 +87,14 @@ def test_quantizing_without_torchao_is_one_sentence(monkeypatch):
 
 
 def test_quantizing_and_compiling_change_the_network_alone(monkeypatch):
-    monkeypatch.setattr(loading, "quantized", lambda network: ("8 bits", network))
-    monkeypatch.setattr(loading, "compiled", lambda network: ("compiled", network))
+    done = []
+    monkeypatch.setattr(loading, "quantize", lambda network: done.append(("8 bits", network)))
+    monkeypatch.setattr(loading, "compile_inside", lambda network: done.append(("compiled", network)))
     network = torch.nn.Linear(2, 2)
     tuned_toy = tuned(Toy(network), Loading(quantize="int8", compile=True))
-    assert tuned_toy.network == ("compiled", ("8 bits", network))
+    assert done == [("8 bits", tuned_toy.network), ("compiled", tuned_toy.network)]
+    assert tuned_toy.network is not network
+    assert torch.equal(tuned_toy.network.weight, network.weight)
     assert tuned_toy.fingerprint == "abc"
     toy = Toy(network)
     assert tuned(toy, Loading()) is toy

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from multigen.errors import UsageError
 from multigen.job import prepare, ready
-from multigen.loading import Loading, compiled, quantize, shared_copy
+from multigen.loading import Loading, compile_inside, quantize, shared_copy
 from multigen.request import Request
 from multigen_models.hub import pipelines, source
 
@@ -145,7 +145,7 @@ def test_a_machine_without_a_compiler(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", without)
     with pytest.raises(UsageError, match=r"^--compile needs .* \(InvalidCxxCompiler: No .* found\): install .* out$"):
-        compiled(torch.nn.Linear(2, 2))
+        compile_inside(torch.nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("flag", [{"quantize": "int8"}, {"compile": True}])

@@ -43,10 +43,15 @@ class Film:
 
     A latent frame stands for several frames but the first, which stands for one. The film is at the top left of what is
     decoded, and at its beginning.
+
+    front: whether the latent frames that fill up a multiple come before the film and stand for nothing, or after it.
+    most: cells, high and wide, that the network knows places for; None where there is no end to them.
     """
 
     pipe: Any
     style: Style
+    front: bool = False
+    most: tuple[int, int] | None = None
     axes: ClassVar[Mapping[str, int]] = {"time": -3, "height": -2, "width": -1}
 
     def rate(self, options: Any, /) -> float:
@@ -60,17 +65,30 @@ class Film:
     def shape(self, options: Any, /) -> tuple[int, ...]:
         if options.loop:
             raise UsageError("--loop is not possible with this model: leave it out, or choose --model video-small")
-        period, side, times, cells = self.style.factors(self.pipe)
+        _, side, times, cells = self.style.factors(self.pipe)
         width, height = options.resolution
-        frames = math.ceil((self.count(options) - 1) / period) + 1
-        return (self._channels, _up(frames, times), *(_up(math.ceil(n / side), cells) for n in (height, width)))
+        high, wide = (_up(math.ceil(n / side), cells) for n in (height, width))
+        if self.most is not None and (high > self.most[0] or wide > self.most[1]):
+            raise UsageError(
+                f"--size {options.size} is not possible with this model: at most "
+                f"{self.most[1] * side}x{self.most[0] * side}"
+            )
+        return (self._channels, _up(self._latent_frames(options), times), high, wide)
+
+    def _latent_frames(self, options: Any) -> int:
+        period, *_ = self.style.factors(self.pipe)
+        return math.ceil((self.count(options) - 1) / period) + 1
+
+    def lead(self, options: Any, /) -> int:
+        """How many latent frames before the film stand for nothing."""
+        return self.shape(options)[1] - self._latent_frames(options) if self.front else 0
 
     def place(self, axis: str, edge: float, options: Any, /) -> float:
         """What is kept at the beginning keeps at least the first latent frame: from less nothing could be told."""
         period, side, _, _ = self.style.factors(self.pipe)
         shape = dict(zip(self.axes, self.shape(options)[1:], strict=True))
         if axis == "time":
-            return max(1.0, 1 + (edge * self.count(options) - 1) / period) / shape[axis]
+            return (self.lead(options) + max(1.0, 1 + (edge * self.count(options) - 1) / period)) / shape[axis]
         width, height = options.resolution
         return edge * {"width": width, "height": height}[axis] / side / shape[axis]
 
@@ -87,7 +105,10 @@ class Film:
         return self.style.timetable(self.pipe, steps, self.shape(options))
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
-        """Frames at the made rate, scaled to cover the size, cut to it around the middle; the last one is held."""
+        """Frames at the made rate, scaled to cover the size, cut to it around the middle; the last one is held.
+
+        The latent frames before the film are its first, as in diffusers' pipelines that start from an image.
+        """
         period, side, _, _ = self.style.factors(self.pipe)
         vae, shape = self.pipe.vae, self.shape(options)
         at = (torch.arange((shape[1] - 1) * period + 1) + 0.5) / self.rate(options) * sample["fps"]
@@ -101,11 +122,13 @@ class Film:
         else:
             latents = vae.encode(pixels.transpose(0, 1)[None]).latent_dist.mode()
         mean, std = _scale(vae, latents)
-        return ((latents - mean) / std)[0].float().cpu()
+        x = ((latents - mean) / std)[0].float().cpu()
+        lead = self.lead(options)
+        return torch.cat([x[:, :1].expand(-1, lead, -1, -1), x[:, : shape[1] - lead]], dim=1)
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
         vae = self.pipe.vae
-        z = x[None].to(self.pipe._execution_device, vae.dtype)
+        z = x[None, :, self.lead(options) :].to(self.pipe._execution_device, vae.dtype)
         mean, std = _scale(vae, z)
         z = z * std + mean
         if _framewise(vae):  # one by one: the decoder's own tensors are far larger than the film

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from multigen.denoise import Cond
 from multigen.errors import UsageError
-from multigen.modality import Sample
 from multigen_models.hub.film import Film, Style
 
 
@@ -160,62 +159,6 @@ class CogVideoX:
 
 @final
 @dataclass(frozen=True)
-class FrontPadded:
-    """A `multigen_models.hub.opened.Anatomy` of films whose state begins with latent frames that stand for nothing.
-
-    CogVideoX 1.5 takes latent frames two by two, and where they are odd it puts another one before the first.
-    """
-
-    film: Film
-    axes: ClassVar[Mapping[str, int]] = Film.axes
-
-    @property
-    def pipe(self) -> Any:
-        return self.film.pipe
-
-    def lead(self, options: Any, /) -> int:
-        """How many latent frames stand for nothing."""
-        period, _, times, _ = self.film.style.factors(self.pipe)
-        return -(math.ceil((self.film.count(options) - 1) / period) + 1) % times
-
-    def shape(self, options: Any, /) -> tuple[int, ...]:
-        """Raises UsageError for more cells than the network knows places for."""
-        made, side = self.film.shape(options), self.pipe.vae_scale_factor_spatial
-        config = self.pipe.transformer.config
-        if made[2] > config.sample_height or made[3] > config.sample_width:
-            raise UsageError(
-                f"--size {options.size} is not possible with this model: at most "
-                f"{config.sample_width * side}x{config.sample_height * side}"
-            )
-        return made
-
-    def place(self, axis: str, edge: float, options: Any, /) -> float:
-        place = self.film.place(axis, edge, options)
-        return place + self.lead(options) / self.shape(options)[1] if axis == "time" else place
-
-    def condition(self, prompt: str, /) -> Cond:
-        return self.film.condition(prompt)
-
-    def inputs(self, options: Any, /) -> Mapping[str, Any]:
-        return self.film.inputs(options)
-
-    def predict(self, network: Any, x: Tensor, noise: Tensor, cond: Cond, inputs: Mapping[str, Any], /) -> Tensor:
-        return self.film.predict(network, x, noise, cond, inputs)
-
-    def timetable(self, steps: int, options: Any, /) -> Mapping[str, Any]:
-        return self.film.timetable(steps, options)
-
-    def encode(self, sample: Sample, options: Any, /) -> Tensor:
-        """Before the first latent frame it is there again, as in the pipeline that starts from an image."""
-        x, lead = self.film.encode(sample, options), self.lead(options)
-        return torch.cat([x[:, :1].expand(-1, lead, -1, -1), x[:, : x.shape[1] - lead]], dim=1)
-
-    def decode(self, x: Tensor, options: Any, /) -> Sample:
-        return self.film.decode(x[:, self.lead(options) :], options)
-
-
-@final
-@dataclass(frozen=True)
 class LTX:
     """LTX-Video (arXiv 2501.00103). The network takes its cells in a row, and is told the frames a second."""
 
@@ -343,10 +286,12 @@ def wan(pipe: Any, /) -> Film:
     return Film(pipe, Wan(rate=24.0 if pipe.config.expand_timesteps else 16.0))
 
 
-def cogvideox(pipe: Any, /) -> Film | FrontPadded:
-    if pipe.transformer.config.patch_size_t is None:
+def cogvideox(pipe: Any, /) -> Film:
+    """1.5 takes latent frames two by two, and has a grid of places that ends."""
+    config = pipe.transformer.config
+    if config.patch_size_t is None:
         return Film(pipe, CogVideoX(rate=8.0))
-    return FrontPadded(Film(pipe, CogVideoX(rate=16.0)))
+    return Film(pipe, CogVideoX(rate=16.0), front=True, most=(config.sample_height, config.sample_width))
 
 
 text_to_video = _film(UNetStyle(repeats=False))
