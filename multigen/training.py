@@ -341,8 +341,12 @@ def _tensors(network: nn.Module, prepared: Sequence[Any], averages: Sequence[Ave
 
 
 def _exact(recipe: Recipe, settings: Settings) -> str:
-    """What a run must keep to be resumed exactly, as text."""
-    free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "samples", "decay")
+    """What a run must keep to be resumed, as text.
+
+    It can be made longer, its learning rate can fall, and its batches can grow on the way: weight averages and
+    learning rates go by samples.
+    """
+    free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "samples", "decay", "batch")
     kept = {key: value for key, value in asdict(settings).items() if key not in free}
     return json.dumps({**kept, **recipe.rests_on} if isinstance(recipe, Rests) else kept)
 

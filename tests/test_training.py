@@ -73,6 +73,12 @@ def test_a_run_can_be_made_longer(uninterrupted, tmp_path):
     assert (short[-1].samples, longer[0].samples, longer[-1].samples) == (160, 176, 320)
 
 
+def test_batches_can_grow_on_the_way(tmp_path):
+    finish(tmp_path, dataclasses.replace(SETTINGS, samples=160, decay=0.0))
+    rest = finish(tmp_path, dataclasses.replace(SETTINGS, samples=320, decay=0.0, batch=32))
+    assert [step.samples for step in rest] == [192, 224, 256, 288, 320]
+
+
 def test_the_learning_rate_warms_up_stays_and_falls():
     settings = dataclasses.replace(SETTINGS, samples=1000, warmup=100, decay=0.2)
     assert learning_rate(50, settings) == pytest.approx(0.5)
