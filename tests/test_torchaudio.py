@@ -35,6 +35,15 @@ def test_transformers_imports_after_multigen() -> None:
     assert run("import multigen, transformers.models.bert as bert; print(bert.BertConfig().hidden_size)") == "768"
 
 
+def test_a_network_is_saved_without_a_word_of_multigen_itself(tmp_path: Path) -> None:
+    code = f"""
+from multigen_models.shapes.grid_autoencoder import GridAutoencoder
+GridAutoencoder().save_pretrained({str(tmp_path)!r})
+"""
+    run(code)
+    assert list(tmp_path.glob("*.safetensors"))
+
+
 def test_a_failed_import_before_multigen_does_not_spoil_the_next() -> None:
     code = """
 try:
