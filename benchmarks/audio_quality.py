@@ -9,7 +9,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from audio_judges import Classifier, Nearest, Space, TextHead, clusters, share, weighted_share
 from audio_sets import PROMPTS, SECONDS, Made, Sounds, generate, white_noise, windows
-from reports import run
+from reports import command, run, table, text
 from torch import Tensor
 
 from multigen.errors import UsageError
@@ -182,19 +182,6 @@ def medians(sounds: Sounds, /) -> Mapping[str, float]:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def text(value: Any) -> str:
-    if isinstance(value, Interval):
-        return f"{text(value.value)} [{text(value.low)}, {text(value.high)}]"
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}"
-    return str(value)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
-    lines = [columns, ["---"] * len(columns), *([text(cell) for cell in row] for row in rows)]
-    print(f"\n{title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
-
-
 def show(report: Mapping[str, Any], /) -> None:
     """The card's tables."""
     check, generated = report["checks"], report["generated"]
@@ -243,28 +230,13 @@ def show(report: Mapping[str, Any], /) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the audiofolder that the model was trained on")
-    parser.add_argument("--model", default="audio-small", help="a model's name or folder (default audio-small)")
-    parser.add_argument(
-        "--steps", type=steps_list, default=[4, 8, 16, 32, 64], help="steps of the sampler (default 4,8,16,32,64)"
-    )
+    data = "the audiofolder that the model was trained on"
+    parser = command(__doc__, verb="audio", model="audio-small", steps="4,8,16,32,64", data=data)
     parser.add_argument(
         "--per-class", type=int, default=20, help="sounds of each class; 0 for real clips alone (default 20)"
     )
     parser.add_argument("--classes", default=",".join(PROMPTS), help="some of: " + ", ".join(PROMPTS))
-    parser.add_argument("--guidance", default="", help="as multigen audio takes it (default the model's own)")
-    parser.add_argument("--device", help="cuda, mps or cpu (default the best there is)")
-    parser.add_argument("--cache", type=Path, default=Path("runs/audio-quality"), help="where sounds are kept")
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file for the report")
     return parser.parse_args()
-
-
-def steps_list(typed: str) -> list[int]:
-    steps = [int(number) for number in typed.split(",")]
-    if min(steps) < 1:
-        raise argparse.ArgumentTypeError(f"{typed}: give numbers from 1 up, such as 4,8,16")
-    return steps
 
 
 def measure(asked: argparse.Namespace) -> Mapping[str, Any]:

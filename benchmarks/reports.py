@@ -1,4 +1,4 @@
-"""What the benchmarks of quality share: samples that are made once and kept, and the command around a report."""
+"""What the benchmarks of quality share: samples that are made once and kept, tables, and a command around it all."""
 
 import argparse
 import dataclasses
@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from multigen.errors import UsageError
 from multigen.job import Job, prepare
+from multigen.metrics import Interval
 from multigen.request import Request
 
 Record = dict[str, Any]
@@ -102,6 +103,46 @@ def counted(job: Job, /) -> Iterator[Cost]:
     finally:
         cost.seconds = time.perf_counter() - began
         hook.remove()
+
+
+def text(value: Any, /) -> str:
+    """A cell of a table: three digits, and the interval where there is one."""
+    if isinstance(value, Interval):
+        one = text(value.value)
+        return one if value.low == value.high else f"{one} [{text(value.low)}, {text(value.high)}]"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+    """Print a table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *([text(cell) for cell in row] for row in rows)]
+    print(f"\n{title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def command(description: str | None, /, *, verb: str, model: str, steps: str, data: str) -> argparse.ArgumentParser:
+    """The flags that every benchmark of quality has.
+
+    verb: of `multigen`. model, steps: by default; data: what --data is.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help=data)
+    parser.add_argument("--model", default=model, help=f"a model's name or folder (default {model})")
+    parser.add_argument("--steps", type=_steps, default=steps, help=f"of the sampler (default {steps})")
+    parser.add_argument("--guidance", default="", help=f"as multigen {verb} takes it (default the model's own)")
+    parser.add_argument("--device", help="cuda, mps or cpu (default the best there is)")
+    cache = Path(f"runs/{verb}-quality")
+    parser.add_argument("--cache", type=Path, default=cache, help=f"where samples are kept (default {cache})")
+    parser.add_argument("-o", "--output", type=Path, help="a JSON file for the report")
+    return parser
+
+
+def _steps(typed: str) -> list[int]:
+    steps = [int(number) for number in typed.split(",")]
+    if min(steps) < 1:
+        raise argparse.ArgumentTypeError(f"{typed}: give numbers from 1 up, such as 4,8,16")
+    return steps
 
 
 def run(

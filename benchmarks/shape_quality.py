@@ -10,13 +10,13 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from reports import run
+from reports import command, run, table
 from shape_judges import METRICS, Classifier, Nearest, SetJudge, Tables, asymmetries, color_hits, median, share
 from shape_sets import (
     Clouds,
@@ -34,7 +34,7 @@ from shape_sets import (
 
 from multigen.errors import UsageError
 from multigen.loaders import load
-from multigen.metrics import Interval, wilson
+from multigen.metrics import wilson
 from multigen.request import Request
 from multigen_models.shapes.colors import COLOR_NAMES
 from multigen_models.shapes.data import Shapes, load_shapes
@@ -170,20 +170,6 @@ def by_label(made: Made, predicted: torch.Tensor, names: Sequence[str], /) -> Ma
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def text(value: Any) -> str:
-    if isinstance(value, Interval):
-        one = text(value.value)
-        return one if value.low == value.high else f"{one} [{text(value.low)}, {text(value.high)}]"
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
-    lines = [columns, ["---"] * len(columns), *([text(cell) for cell in row] for row in rows)]
-    print(f"\n{title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
-
-
 def show(report: Mapping[str, Any], /) -> None:
     """The card's tables."""
     generated = report["generated"]
@@ -225,31 +211,18 @@ def show(report: Mapping[str, Any], /) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of shapes that the model was trained on")
-    parser.add_argument("--model", default="voxels-small", help="a model's name or folder (default voxels-small)")
-    parser.add_argument(
-        "--steps", type=steps_list, default=[2, 4, 8, 16, 32], help="of the sampler (default 2,4,8,16,32)"
-    )
+    data = "the folder of shapes that the model was trained on"
+    parser = command(__doc__, verb="3d", model="voxels-small", steps="2,4,8,16,32", data=data)
     parser.add_argument(
         "--shapes", type=int, default=200, help="held-out shapes and shapes made for them (default 200)"
     )
-    parser.add_argument("--each", type=int, default=10, help="shapes of each kind and colour; 0 for real shapes alone")
-    parser.add_argument("--guidance", default="", help="as multigen 3d takes it (default the model's own)")
-    parser.add_argument("--device", help="cuda, mps or cpu (default the best there is)")
-    parser.add_argument("--cache", type=Path, default=Path("runs/shape-quality"), help="where shapes are kept")
+    parser.add_argument(
+        "--each", type=int, default=10, help="shapes of each kind and colour; 0 for real shapes alone (default 10)"
+    )
     parser.add_argument(
         "--prepared", type=Path, help="the --cache of multigen train, if there is one (default --cache)"
     )
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file for the report")
     return parser.parse_args()
-
-
-def steps_list(typed: str) -> list[int]:
-    steps = [int(number) for number in typed.split(",")]
-    if min(steps) < 1:
-        raise argparse.ArgumentTypeError(f"{typed}: give numbers from 1 up, such as 4,8,16")
-    return steps
 
 
 def measure(asked: argparse.Namespace) -> Mapping[str, Any]:

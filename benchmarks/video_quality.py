@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reports import run
-from shape_quality import steps_list, table
+from reports import command, run, table
 from video_judges import SPACES, Hits, Learnt, Space, has_color, heads_right_way, learn, mean, psnr, ssim
 from video_sets import (
     Clips,
@@ -192,10 +191,8 @@ def rows(title: str, found: Mapping[str, Row], /) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds animated, shapes and clips")
-    parser.add_argument("--model", default="video-small", help="a model's name or folder (default video-small)")
-    parser.add_argument("--steps", type=steps_list, default=[2, 4, 8, 16], help="of the sampler (default 2,4,8,16)")
+    data = "the folder that holds animated, shapes and clips"
+    parser = command(__doc__, verb="video", model="video-small", steps="2,4,8,16", data=data)
     parser.add_argument("--clips", type=int, default=200, help="held-out scenes and clips made for them (default 200)")
     parser.add_argument(
         "--each", type=int, default=100, help="clips for each kind of prompts; 0 for real ones alone (default 100)"
@@ -203,13 +200,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--training", type=int, default=8000, help="training scenes that the classifier learns from (default 8000)"
     )
-    parser.add_argument("--guidance", default="", help="as multigen video takes it (default the model's own)")
-    parser.add_argument("--device", help="cuda, mps or cpu (default the best there is)")
-    parser.add_argument("--cache", type=Path, default=Path("runs/video-quality"), help="where clips are kept")
     parser.add_argument(
         "--prepared", type=Path, help="the --cache of multigen train, if there is one (default --cache)"
     )
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file for the report")
     return parser.parse_args()
 
 
