@@ -20,10 +20,17 @@ def silently(make: Any, /, *arguments: Any, **options: Any) -> Any:
 
 
 def seeded(make: Any, /, *arguments: Any, seed: int = 0, **options: Any) -> Any:
-    """A network with random weights that depend on nothing else, in evaluation mode."""
+    """A network with random weights that depend on nothing else, in evaluation mode.
+
+    Matrices and kernels that begin as zeros, so that what they close does nothing, are random as well.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return silently(make, *arguments, **options).eval()
+        network = silently(make, *arguments, **options).eval()
+        for parameter in network.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+        return network
 
 
 def saved(folder: Path, pipeline: Any, /, **components: Any) -> Path:

@@ -271,14 +271,19 @@ class LongCat:
         return {}
 
     def predict(self, network: Any, x: Tensor, noise: Tensor, cond: Cond, inputs: Mapping[str, Any], /) -> Tensor:
+        # Convolutions over the text, and a norm of its whole length, see what is padded: each length goes by itself.
         time = noise / self.pipe.scheduler.config.num_train_timesteps
-        out: Tensor = network(
-            hidden_states=x,
-            timestep=time,
-            attention_mask=x.new_ones(x.shape[:2], dtype=torch.bool),
-            latent_cond=torch.zeros_like(x),
-            **cond,
-        ).sample
+        lengths = cond["encoder_attention_mask"].sum(1)
+        out = torch.empty_like(x)
+        for length in lengths.unique().tolist():
+            rows = lengths == length
+            out[rows] = network(
+                hidden_states=x[rows],
+                timestep=time[rows],
+                attention_mask=x.new_ones(x[rows].shape[:2], dtype=torch.bool),
+                latent_cond=torch.zeros_like(x[rows]),
+                **{key: value[rows, :length] for key, value in cond.items()},
+            ).sample
         return out
 
     def timetable(self, steps: int, options: Any, /) -> Mapping[str, Any]:
