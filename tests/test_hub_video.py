@@ -1,11 +1,14 @@
 """Pipelines for films of diffusers, taken apart: equal to themselves, with all that the core can do."""
 
+from dataclasses import replace
+
 import pytest
 import tiny_video
 import torch
-from hub_agreement import off_by, opened, options_of, start_and_end, theirs
+from hub_agreement import CPU, off_by, opened, options_of, start_and_end, theirs
 
 from multigen.errors import UsageError
+from multigen_models.hub import pipelines
 
 PROMPT, NEGATIVE = "a red kite", "rain"
 
@@ -97,3 +100,21 @@ def test_frames_are_made_at_the_rate_of_the_network(models):
 def test_a_loop_is_refused(models):
     with pytest.raises(UsageError, match="--loop is not possible"):
         models["wan"].shape(options_of(models["wan"], loop=True))
+
+
+@pytest.mark.parametrize("name", ["wan", "ltx", "hunyuan", "cogvideox", "mochi"])
+@pytest.mark.parametrize("offload", ["model", "none"])
+def test_where_memory_is_short_large_films_are_decoded_tile_by_tile(tmp_path, monkeypatch, name, offload):
+    loading = replace(CPU, dtype="float32", offload=offload)
+    monkeypatch.setattr(pipelines, "choose", lambda asked, *, sizes: loading)  # a CPU has nothing to offload
+    model = opened(getattr(tiny_video, name)(tmp_path))
+    vae = model.anatomy.pipe.vae
+    assert vae.use_tiling is (offload == "model")
+    if name == "wan" and offload == "model":
+        options = options_of(model, size="96x64", fps=16.0, frames=5)
+        x = torch.randn(model.shape(options), generator=torch.Generator().manual_seed(0))
+        whole = model.decode(x, options)["frames"].float()
+        vae.enable_tiling(48, 48, 32, 32)
+        tiled = model.decode(x, options)["frames"].float()
+        assert tiled.shape == whole.shape == (5, 3, 64, 96)
+        assert 0 < float((tiled - whole).abs().mean() / whole.std()) < 0.2

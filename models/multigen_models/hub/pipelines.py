@@ -6,12 +6,13 @@ from typing import Any
 
 from multigen.errors import UsageError
 from multigen.loading import Loading, choose, compile_inside, quantize
+from multigen_models.hub.families import Family
 from multigen_models.hub.files import LIBRARIES, Index, sizes, variant
 from multigen_models.hub.quiet import quiet
 
 
-def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loading, /) -> Any:
-    """The pipeline in a folder, ready to run. network: the component to be quantized and compiled.
+def load_pipeline(folder: Path, index: Index, family: Family | None, asked: Loading, /) -> Any:
+    """The pipeline in a folder, ready to run. family: what is known of it, such as the component that denoises.
 
     Raises UsageError for parts that do not fit together, and for what this machine cannot do.
     """
@@ -19,7 +20,7 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
     from diffusers import DiffusionPipeline
     from safetensors import SafetensorError
 
-    if network is None and (asked.quantize or asked.compile):
+    if family is None and (asked.quantize or asked.compile):
         raise UsageError(
             f"{index.pipeline} is not known here, nor which of its parts is the network: leave out --quantize and "
             "--compile"
@@ -47,12 +48,14 @@ def load_pipeline(folder: Path, index: Index, network: str | None, asked: Loadin
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
-    experts = (network, f"{network}_2") if network else ()  # Wan 2.2 has two
+    experts = (family.network, f"{family.network}_2") if family else ()  # Wan 2.2 has two
     networks = [getattr(pipe, name) for name in experts if getattr(pipe, name, None) is not None]
     for part in networks if loading.quantize else ():
         quantize(part)
     with quiet():
         _placed(pipe, loading)
+    if loading.offload != "none" and family and family.modality == "video" and hasattr(pipe.vae, "enable_tiling"):
+        pipe.vae.enable_tiling()  # a film that is decoded all at once takes more memory than the network does
     for part in networks if loading.compile else ():
         compile_inside(part)
     return pipe

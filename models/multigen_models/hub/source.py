@@ -43,7 +43,7 @@ class Diffusers:
         from multigen_models.hub.whole import by_signature
 
         family = family_of(index.pipeline)
-        pipe = load_pipeline(folder, index, family.network if family else None, loading)
+        pipe = load_pipeline(folder, index, family, loading)
         mark = files.fingerprint(folder, index)
         if family is not None and family.opened:
             with suppress(UnknownLevelsError):
