@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from multigen import registry, verbs
 from multigen.errors import UsageError
 from multigen.loading import Loading
+from multigen.memory import keep_freed_memory
 from multigen.options import Limits, flag, limits, make
 from multigen.request import Request
 
@@ -36,7 +37,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command; returns the exit code. Without `argv` it is the process's own, which is then set up for it."""
+    if argv is None:
+        keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     loud = "-vv" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
