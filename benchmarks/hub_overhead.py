@@ -62,12 +62,15 @@ class Case:
 
     def theirs(self) -> Tensor:
         wanted, unwanted = self.prompts
+        # What the network is shown of pure noise, where its first level is not infinite.
+        highest = torch.tensor(self.levels.of(num_inference_steps=STEPS)[0])
+        shown = float(highest * self.levels.parameterization.into(highest))
         made: Tensor = self.pipe(
             prompt_embeds=wanted,
             negative_prompt_embeds=unwanted,
             num_inference_steps=STEPS,
             guidance_scale=SCALE,
-            latents=white([0], self.shape),
+            latents=shown * white([0], self.shape),
             output_type="latent",
             **self.said,
         )[0]
