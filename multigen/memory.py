@@ -10,8 +10,9 @@ _PAD = 64 << 20
 def keep_freed_memory() -> bool:
     """Let glibc keep what is freed for what is next, for the whole process; False where the C library is another one.
 
-    By itself it maps every large block anew, and the system clears each of its pages when it is first touched. Tensors
-    on a CPU come and go thousands of times, in the same sizes: what they take at their most is kept from then on.
+    By itself it maps blocks of more than 32 MB anew and hands back the end of its heap, and the system clears each page
+    when it is first touched. Tensors on a CPU come and go thousands of times, in the same sizes: what they take at
+    their most is kept from then on.
     """
     try:
         glibc = sys.platform == "linux" and os.confstr("CS_GNU_LIBC_VERSION")
