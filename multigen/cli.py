@@ -38,9 +38,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Without `argv` it is the process's own, which is then set up for it."""
-    if argv is None:
-        keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and not {"-h", "--help", "--version"} & {*arguments}:
+        keep_freed_memory()
     loud = "-vv" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
     try:
