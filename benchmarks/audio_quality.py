@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from audio_judges import Classifier, Nearest, Space, TextHead, clusters, share, weighted_share
 from audio_sets import PROMPTS, SECONDS, Made, Sounds, generate, white_noise, windows
-from reports import command, run, table, text
+from reports import command, costs, run, table, text
 from torch import Tensor
 
 from multigen.errors import UsageError
@@ -222,11 +222,7 @@ def show(report: Mapping[str, Any], /) -> None:
         ["class", *plain],
         [(name, *(f"{text(c['plain'][p])} / {text(c['plain, real'][p])}" for p in plain)) for name, c in shown.items()],
     )
-    table(
-        "Cost",
-        ["steps", "network evaluations", "seconds for a sound"],
-        [(cells["steps"], cells["evaluations"], cells["seconds"]) for cells in generated],
-    )
+    costs(generated, "a sound")
 
 
 def arguments() -> argparse.Namespace:

@@ -121,6 +121,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) 
     print(f"\n{title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
 
 
+def costs(generated: Iterable[Mapping[str, Any]], of: str, /) -> None:
+    """Print what one sample costs at each number of steps. of: what it is, such as "a sound"."""
+    rows = [(cells["steps"], cells["evaluations"], cells["seconds"]) for cells in generated]
+    table("Cost", ["steps", "network evaluations", f"seconds for {of}"], rows)
+
+
 def command(description: str | None, /, *, verb: str, model: str, steps: str, data: str) -> argparse.ArgumentParser:
     """The flags that every benchmark of quality has.
 

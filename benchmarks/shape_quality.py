@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from reports import command, run, table
+from reports import command, costs, run, table
 from shape_judges import METRICS, Classifier, Nearest, SetJudge, Tables, asymmetries, color_hits, median, share
 from shape_sets import (
     Clouds,
@@ -200,11 +200,7 @@ def show(report: Mapping[str, Any], /) -> None:
                 for name, c in report[part].items()
             ],
         )
-    table(
-        "Cost",
-        ["steps", "network evaluations", "seconds for a shape"],
-        [(cells["steps"], cells["evaluations"], cells["seconds"]) for cells in generated],
-    )
+    costs(generated, "a shape")
 
 
 # --- command ----------------------------------------------------------------------------------------------------------

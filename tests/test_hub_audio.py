@@ -124,20 +124,35 @@ def longcat(tmp_path_factory):
     return opened(tiny_audio.longcat(tmp_path_factory.mktemp("longcat")))
 
 
-@pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_longcat_predicts_a_flow_and_equals_its_pipeline(longcat, scale):
+@pytest.mark.parametrize(("scale", "negative"), [(1.0, NEGATIVE), (3.0, NEGATIVE), (3.0, "a loud dog")])
+def test_longcat_predicts_a_flow_and_equals_its_pipeline(longcat, scale, negative):
     options = options_of(longcat, duration=SECONDS)
-    start, end = start_and_end(longcat, PROMPT, options, steps=4, scale=scale, negative=NEGATIVE)
+    start, end = start_and_end(longcat, PROMPT, options, steps=4, scale=scale, negative=negative)
     said = {
         "num_inference_steps": 4,
         "guidance_scale": scale,
         "audio_duration_s": SECONDS,
-        "negative_prompt": NEGATIVE,
+        "negative_prompt": negative,
         "latents": start,
     }
     assert off_by(end, theirs(longcat, PROMPT, output_type="latent", **said)) < 1e-4
     (wave,) = theirs(longcat, PROMPT, output_type="pt", **said)
     assert off_by(longcat.decode(end[0], options)["wave"], wave.clamp(-1, 1)) < 1e-3
+
+
+@torch.no_grad()
+def test_texts_of_several_lengths_in_a_batch_of_longcat_do_not_meet(longcat):
+    options = options_of(longcat, duration=SECONDS)
+    x = torch.randn(3, *longcat.shape(options), generator=torch.Generator().manual_seed(0))
+    noise = torch.full((3,), 500.0)
+
+    def predicted(prompts, rows):
+        cond = longcat.condition(prompts)
+        return longcat.anatomy.predict(longcat.network, x[rows], noise[rows], cond, {})
+
+    together = predicted(["rain", "a loud dog", "dogs"], slice(None))
+    for i, prompt in enumerate(["rain", "a loud dog", "dogs"]):
+        torch.testing.assert_close(together[i : i + 1], predicted([prompt], slice(i, i + 1)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["audioldm2", "musicldm", "audioldm", "stable_audio", "longcat"])

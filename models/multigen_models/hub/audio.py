@@ -261,27 +261,29 @@ class LongCat:
         from diffusers.pipelines.longcat_audio_dit.pipeline_longcat_audio_dit import _normalize_text
 
         text, _ = self.pipe.encode_prompt(_normalize_text(prompt), self.pipe._execution_device)
-        length = -(-text.shape[1] // BUCKET) * BUCKET
         if not prompt:
-            text = text.new_zeros(1, length, text.shape[2])
-        there = text.new_ones(text.shape[:2], dtype=torch.long)
-        return {"encoder_hidden_states": padded(text, length), "encoder_attention_mask": padded(there, length)}
+            text = text.new_zeros(1, BUCKET, text.shape[2])
+        return {
+            "encoder_hidden_states": text,
+            "encoder_attention_mask": text.new_ones(text.shape[:2], dtype=torch.long),
+        }
 
     def inputs(self, options: Any, /) -> Mapping[str, Any]:
         return {}
 
     def predict(self, network: Any, x: Tensor, noise: Tensor, cond: Cond, inputs: Mapping[str, Any], /) -> Tensor:
-        # Convolutions over the text, and a norm of its whole length, see what is padded: each length goes by itself.
+        # Convolutions over the text, and a norm of its whole length, see what it is filled up with beside longer texts.
         time = noise / self.pipe.scheduler.config.num_train_timesteps
         lengths = cond["encoder_attention_mask"].sum(1)
         out = torch.empty_like(x)
         for length in lengths.unique().tolist():
             rows = lengths == length
+            state = x[rows]
             out[rows] = network(
-                hidden_states=x[rows],
+                hidden_states=state,
                 timestep=time[rows],
-                attention_mask=x.new_ones(x[rows].shape[:2], dtype=torch.bool),
-                latent_cond=torch.zeros_like(x[rows]),
+                attention_mask=state.new_ones(state.shape[:2], dtype=torch.bool),
+                latent_cond=torch.zeros_like(state),
                 **{key: value[rows, :length] for key, value in cond.items()},
             ).sample
         return out
