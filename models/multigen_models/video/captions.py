@@ -236,7 +236,7 @@ def _subject(subject: Subject, rng: np.random.Generator, /, *, finite: bool) -> 
 
 def _named(subject: Subject, rng: np.random.Generator, /) -> str:
     """The noun with its article and, at times, its colour: "an orange fox", "two foxes"."""
-    others = rng.random() < 0.22 and subject.others
+    others = rng.random() < 0.4 and subject.others
     noun = _one_of(subject.others, rng) if others else subject.noun
     color = f"{subject.color} " if subject.color and (subject.painted or _says("color", rng)) else ""
     if subject.count > 1:

@@ -18,7 +18,7 @@ from multigen_models.video.settings import medium
 from multigen_models.video.takes import Takes
 
 _PACES, _PACE_SHARES = ("", "slow", "fast"), (0.7, 0.14, 0.16)
-_ALONE, _BESIDE = (54.0, 104.0), (44.0, 64.0)  # pixels of figures
+_ALONE, _BESIDE = (76.0, 108.0), (52.0, 68.0)  # pixels of figures
 _BROADEST, _BROADEST_MOVING, _HIGHEST = 112.0, 90.0, 116.0
 
 

@@ -116,7 +116,7 @@ def way_of(
     if direction in ("left", "right"):
         near = _nearing(passed, 1 + 0.35 * abs(float(closer[0])), bool(closer[0] > 0))
         return Way(reach * np.sign(right[0]) * passed, rest, near, direction)
-    near = _nearing(passed, 1 + float(np.clip(0.9 * hurry * rng.uniform(0.8, 1.2), 0.5, 1.5)), bool(closer[0] > 0))
+    near = _nearing(passed, 1 + float(np.clip(0.7 * hurry * rng.uniform(0.8, 1.2), 0.4, 1.0)), bool(closer[0] > 0))
     return Way(0.35 * reach * right[0] * passed, rest, near, direction)
 
 

@@ -22,10 +22,11 @@ from multigen_models.video.settings import UNGROUNDED, Backdrop, Setting, draw_b
 from multigen_models.video.stage import Actor, Shot
 
 _RATES, _RATE_SHARES = (8.0, 4.0, 16.0), (0.8, 0.1, 0.1)
-_PAIRS, _TWINS = 0.08, 0.04  # shares of scenes with two figures, and with two that are alike
+_PAIRS, _TWINS = 0.05, 0.02  # shares of scenes with two figures, and with two that are alike
 _SLOTS = (0.29 * SIZE, 0.71 * SIZE)
 _EDGE = 4.0
 _CONTRAST = 0.09  # in OKLab, of a figure and what is behind it
+_FAR = 0.75  # how large who is zoomed at is from afar
 _TRIES = 4
 _CAMERAS = (("still", 0.5), ("left", 0.62), ("right", 0.74), ("in", 0.88), ("out", 1.0))
 
@@ -77,6 +78,8 @@ def _staged(parts: Sequence[Part], setting: Setting, camera: str, fps: float, rn
     """Everybody put in their places, and the camera in front of them."""
     count = len(parts[0].pictures)
     passed = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
+    if camera in ("in", "out"):
+        parts = [replace(parts[0], scale=_FAR * parts[0].scale)]
     travel = _travel(parts[0], camera, rng)
     start = SIZE / 2 + max(-travel, 0.0)
     # Who is followed or orbited goes with the camera; past who stands it pans, and has them in its middle halfway.
@@ -126,7 +129,7 @@ def _travel(part: Part, camera: str, rng: np.random.Generator) -> float:
 def _middle(part: Part, rng: np.random.Generator) -> float:
     """Where in the frame the middle of a figure's way is, so that most of it is seen at either end."""
     free = SIZE / 2 - _EDGE - 0.3 * part.wide - np.ptp(part.way.across) / 2
-    return SIZE / 2 + float(rng.uniform(-1, 1) * np.clip(free, 0, 0.25 * SIZE))
+    return SIZE / 2 + float(rng.uniform(-1, 1) * np.clip(free, 0, 0.08 * SIZE))
 
 
 def _floating(part: Part, across: Floats, backdrop: Backdrop, rng: np.random.Generator) -> Actor:
@@ -134,7 +137,7 @@ def _floating(part: Part, across: Floats, backdrop: Backdrop, rng: np.random.Gen
     _, top, _, bottom = part.look.box
     up = part.way.up
     free = max(SIZE / 2 - 0.5 * (bottom - top) * part.scale - np.ptp(up) / 2 - _EDGE, 0.0)
-    down = SIZE / 2 + 0.8 * free * rng.uniform(-1, 1) + (up.max() + up.min()) / 2 - up
+    down = SIZE / 2 + 0.4 * free * rng.uniform(-1, 1) + (up.max() + up.min()) / 2 - up
     return _actor(part, part.middle, np.stack([across, down], 1), shadow=False)
 
 
@@ -146,7 +149,7 @@ def _standing(part: Part, across: Floats, backdrop: Backdrop, rng: np.random.Gen
     lowest = SIZE - _EDGE - 0.9 * max(bottom - y, 0.0) * part.scale
     highest = min(max(backdrop.horizon + 12, (y - top) * part.scale + _EDGE), lowest)
     near, up = part.way.near, part.way.up - part.way.up.min()
-    down = backdrop.horizon + (rng.uniform(highest, lowest) - backdrop.horizon) * near - up
+    down = backdrop.horizon + (rng.uniform(0.4 * highest + 0.6 * lowest, lowest) - backdrop.horizon) * near - up
     anchor = (part.across(x), y)
     across = across + (anchor[0] - part.middle[0]) * part.scale * near
     return _actor(part, anchor, np.stack([across, down], 1), shadow=not np.ptp(up))

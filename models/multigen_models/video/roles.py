@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from multigen_models.video.names import Action, Figure, action_of, animated_figure, natural_colors
 from multigen_models.video.takes import Take, Takes
 
-_STILL_SHARE = 0.18
+_SHARES: Mapping[str, float] = {"walker": 0.6, "vehicle": 0.14, "swimmer": 0.12, "thing": 0.08, "flyer": 0.06}
 _STRANDED = "flop about"  # what fish do on the ground
 # Chosen so that what people type first ("a horse galloping") is trained on, and something of every figure is.
 _SALT = "589"
@@ -67,8 +67,8 @@ def roles_of(takes: Takes, figures: Mapping[str, Figure], /) -> tuple[Role, ...]
 
 
 def weights(roles: Sequence[Role], /) -> NDArray[np.float64]:
-    """(n,) probabilities. Figures with few clips and actions that go somewhere count more than their number of takes;
-    still figures have a fixed share."""
+    """(n,) probabilities. Figures with few clips, nouns with few figures and actions that go somewhere count more than
+    their number of takes; each kind of figure has a fixed share."""
     pairs = Counter((role.take.figure, role.does, role.view) for role in roles)
     mass = np.array([
         (1.0 if role.action is None or role.action.heading is None else 4.0)
@@ -76,16 +76,17 @@ def weights(roles: Sequence[Role], /) -> NDArray[np.float64]:
         / pairs[role.take.figure, role.does, role.view]
         for role in roles
     ])  # fmt: skip
-    totals: Counter[str] = Counter()
-    for role, m in zip(roles, mass, strict=True):
-        totals[role.take.figure] += m
-    rarely = {"swimmer": 0.45, "thing": 0.5}
-    mass *= [totals[role.take.figure] ** -0.6 * rarely.get(role.figure.kind, 1.0) for role in roles]
-    still = np.array([not role.take.clip for role in roles], bool)
-    for part, share in ((still, _STILL_SHARE), (~still, 1 - _STILL_SHARE)):
-        if part.any():
-            mass[part] *= (share if still.any() and not still.all() else 1.0) / mass[part].sum()
+    mass *= _sums(mass, [role.take.figure for role in roles]) ** -0.6
+    mass *= _sums(mass, [role.figure.noun for role in roles]) ** -0.5
+    kinds = [role.figure.kind for role in roles]
+    mass *= np.array([_SHARES[kind] for kind in kinds]) / _sums(mass, kinds)
     return np.asarray(mass / mass.sum())
+
+
+def _sums(mass: NDArray[np.float64], groups: Sequence[str]) -> NDArray[np.float64]:
+    """(n,) the mass of each one's group."""
+    _, group = np.unique(groups, return_inverse=True)
+    return np.bincount(group, mass)[group]
 
 
 def combination_held_out(noun: str, action: str, /) -> bool:
