@@ -13,6 +13,9 @@ from multigen.job import generate
 from multigen.noise import Correlates
 from multigen.objective import Objective
 from multigen.training import Real, Settings, train
+from multigen_models import latents as latents_module
+from multigen_models.latents import Latents
+from multigen_models.prompts import embed, encoded
 from multigen_models.video import codec_recipe as video_codec_recipe
 from multigen_models.video import recipe as video_recipe
 from multigen_models.video.codec_recipe import CROP, FRAMES, VideoCodecRecipe
@@ -126,6 +129,26 @@ def test_a_scene_is_coded_once_and_kept(tmp_path):
     assert again[1:] == first[0][1:] == (fps, caption)
     assert torch.equal(again[0], first[0][0])
     assert float(again[0].mean()) == pytest.approx(float((frames.float() / 127.5 - 1).mean()), abs=2e-3)
+
+
+def test_a_caption_is_encoded_once_and_kept(tmp_path, monkeypatch):
+    asked = []
+
+    def watched(prompt):
+        asked.append(prompt)
+        return encoded(prompt)
+
+    monkeypatch.setattr(latents_module, "encoded", watched)
+
+    def kept():
+        captions = ["a red fox", "two blue horses galloping to the left through snow", "a knight " * 40]
+        return Latents(lambda i: (torch.zeros(2), 1.0, captions[i]), count=3, shape=(2,), folder=tmp_path)
+
+    for index in (2, 0, 2, 1):
+        cond, wanted = kept().cond(index), embed(kept()[index][2])
+        torch.testing.assert_close(cond, wanted, rtol=1e-3, atol=1e-3)
+        assert torch.equal(cond["mask"], wanted["mask"])
+    assert len(asked) == len(set(asked)) == 3
 
 
 def test_items_are_standardised_films_with_their_rates_and_some_without_a_caption(recipe):

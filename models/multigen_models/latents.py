@@ -1,4 +1,5 @@
-"""Latents of training samples: coded once each, when they are first asked for, and kept in memory-mapped files."""
+"""Latents of training samples, and their captions' states: coded once each, when they are first asked for, and kept in
+memory-mapped files."""
 
 from __future__ import annotations
 
@@ -12,7 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multigen.denoise import Cond
+from multigen_models.prompts import TOKENS, encoded, padded
 from multigen_models.scale import Scale
+from multigen_models.text import WIDTH
 
 Coded = tuple[Tensor, float, str]
 """Latents, a number that is not 0, such as a rate, and a caption."""
@@ -32,6 +36,9 @@ class Latents:
         # Of each item that is there its number, and its caption in UTF-8.
         self._numbers = _array(folder / "numbers.npy", (count,), np.float32)
         self._captions = _array(folder / "captions.npy", (count,), np.dtype("S400"))
+        # Of each caption that was encoded its tokens, and after their states the pooled vector.
+        self._tokens = _array(folder / "tokens.npy", (count,), np.uint8)
+        self._states = _array(folder / "states.npy", (count, TOKENS + 1, WIDTH), np.float16)
 
     def __len__(self) -> int:
         return self._count
@@ -44,6 +51,15 @@ class Latents:
             self._numbers[index] = number  # the last of the three, because it says that they are there
         caption = json.loads(self._captions[index])
         return torch.from_numpy(self._latents[index].astype(np.float32)), float(self._numbers[index]), caption
+
+    def cond(self, index: int, /) -> Cond:
+        """What `embed` gives for the caption of item `index`, through float16."""
+        if not self._tokens[index]:
+            text, pooled = encoded(self[index][2])
+            self._states[index, : len(text) + 1] = torch.cat([text, pooled[None]]).numpy()
+            self._tokens[index] = len(text)  # after them, because it says that they are there
+        states = torch.from_numpy(self._states[index, : self._tokens[index] + 1].astype(np.float32))
+        return padded(states[:-1], states[-1])
 
     def scale(self, count: int, kept: Path, /) -> Scale:
         """Mean and deviation of every channel over the first `count` items, rounded as they are published.

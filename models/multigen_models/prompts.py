@@ -21,17 +21,22 @@ def text_encoder() -> TextEncoder:
 
 def embed(prompt: str, /) -> Cond:
     """A prompt's token states (64, 384), mask (64,) and pooled vector (384,), whatever else is in a batch."""
-    text, pooled = _encoded(prompt)
-    missing = TOKENS - len(text)
-    mask = torch.arange(TOKENS) < len(text)
-    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": mask, "pooled": pooled}
+    return padded(*_remembered(prompt))
 
 
-@functools.lru_cache(maxsize=100_000)
-def _encoded(prompt: str) -> tuple[Tensor, Tensor]:
-    """The states of its tokens alone, a fifth of the memory that they take when padded, and the pooled vector."""
+def encoded(prompt: str, /) -> tuple[Tensor, Tensor]:
+    """The states (n, 384) of its n <= 64 tokens alone, a fifth of what they take when padded, and the pooled vector."""
     cond = text_encoder().encode([prompt])
     return cond["text"][0, :TOKENS].clone(), cond["pooled"][0]
+
+
+_remembered = functools.lru_cache(maxsize=100_000)(encoded)
+
+
+def padded(text: Tensor, pooled: Tensor, /) -> Cond:
+    """What `encoded` returns as what `embed` does."""
+    mask = torch.arange(TOKENS) < len(text)
+    return {"text": F.pad(text, (0, 0, 0, TOKENS - len(text))), "mask": mask, "pooled": pooled}
 
 
 def stacked(rows: Sequence[Cond], /, *, device: str = "cpu") -> Cond:

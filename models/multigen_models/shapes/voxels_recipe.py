@@ -140,7 +140,8 @@ class _Latents:
         return len(self._latents)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        z, _, caption = self._latents[index % len(self._latents)]
+        view = index % len(self._latents)
+        z, _, _ = self._latents[view]
         # The third number tells this generator from the one of the view.
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
-        return self._scale.apply(z), embed("" if dropped else caption)
+        return self._scale.apply(z), embed("") if dropped else self._latents.cond(view)

@@ -145,14 +145,16 @@ class _Films:
         return len(self._latents)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        z, fps, caption = self._latents[index % len(self._latents)]
+        scene = index % len(self._latents)
+        z, fps, _ = self._latents[scene]
         # The third number tells this generator from the one of the scene.
         rng = np.random.default_rng((self._recipe.seed, index, 1))
         dropped = self._trained and rng.random() < UNCONDITIONAL
         if self._still(index):
             chosen = int(rng.integers(z.shape[1]))
             z = z[:, chosen : chosen + 1]
-        return self._recipe.scale.apply(z), {**embed("" if dropped else caption), "rate": rate_of(fps)[0]}
+        cond = embed("") if dropped else self._latents.cond(scene)
+        return self._recipe.scale.apply(z), {**cond, "rate": rate_of(fps)[0]}
 
     def _still(self, index: int) -> bool:
         """Whether it is a single pair: whole blocks of what is trained on are, and otherwise all items or none."""
