@@ -117,6 +117,9 @@ def test_what_cannot_be_named_is_left_out(file: str, clip: str) -> None:
         ("wave hello", "waving hello", "waves hello"),
         ("eat", "eating", "eats"),
         ("turn belly up", "turning belly up", "turns belly up"),
+        ("drop", "dropping", "drops"),
+        ("move and flip", "moving and flipping", "moves and flips"),
+        ("jump up and down", "jumping up and down", "jumps up and down"),
     ],
 )  # fmt: skip
 def test_verbs(phrase: str, ing: str, s: str) -> None:
@@ -127,7 +130,9 @@ def test_verbs(phrase: str, ing: str, s: str) -> None:
 @pytest.mark.parametrize(
     ("one", "two"),
     [("fox", "foxes"), ("deer", "deer"), ("wolf", "wolves"), ("clownfish", "clownfish"), ("husky", "huskies"),
-     ("man", "men"), ("mech", "mechs"), ("T-rex", "T-rexes"), ("bee", "bees"), ("goblin shark", "goblin sharks")],
+     ("man", "men"), ("mech", "mechs"), ("T-rex", "T-rexes"), ("bee", "bees"), ("goblin shark", "goblin sharks"),
+     ("robot mech", "robot mechs"), ("deer with antlers", "deer with antlers"), ("stack of crates", "stacks of crates"),
+     ("ox", "oxen"), ("piano", "pianos"), ("potato", "potatoes"), ("bunch of tomatoes", "bunches of tomatoes")],
 )  # fmt: skip
 def test_plurals(one: str, two: str) -> None:
     assert plural_of(one) == two
@@ -154,7 +159,7 @@ def test_captions_never_name_the_other_direction(direction: str) -> None:
 def test_captions_name_no_other_place(name: str) -> None:
     def words(place: str) -> set[str]:
         where = PLACES[place]
-        return {*where.at, *where.through, *where.over}
+        return {*where.at, *where.through, *where.over, *where.along}
 
     elsewhere = set().union(*(words(place) for place in PLACES if place != name)) - words(name)
     for above in (False, True):
@@ -173,6 +178,21 @@ def test_plain_colors_light_weather_and_camera_are_said_and_only_where_they_are(
     assert np.mean(["rain" in text for text in full]) > 0.8
     assert np.mean([bool(re.search(r"zoom\w* out|moves back", text)) for text in full]) > 0.75
     assert max(len(text.split()) for text in full) <= MOST_WORDS + 6
+
+
+def test_only_who_crosses_the_picture_goes_along_something() -> None:
+    crossing, coming = (said(Telling((replace(FOX, direction=way),), "road")) for way in ("left", "towards"))
+    assert any("along a road" in text or "down a road" in text for text in crossing)
+    assert not [text for text in coming if re.search("along|down", text)]
+    assert any("on a road" in text for text in coming)
+
+
+@pytest.mark.parametrize("light", ["day", "night"])
+def test_no_sun_or_stars_shine_through_the_weather(light: str) -> None:
+    assert any(re.search("sunny|stars", text) for text in said(Telling((FOX,), "grass", light=light)))
+    seen = said(Telling((FOX,), "grass", light=light, weather="snow"))
+    assert not [text for text in seen if re.search("sunny|stars", text)]
+    assert any(re.search("daylight|by day|at night", text) for text in seen)
 
 
 @pytest.mark.parametrize("camera", CAMERAS)

@@ -18,10 +18,12 @@ from multigen.errors import UsageError
 from multigen_models.shapes.colors import color_name
 from multigen_models.video import captions
 from multigen_models.video.backgrounds import DAY, NIGHT, SIZE, SUNSET, Canvas
+from multigen_models.video.casting import Cast
 from multigen_models.video.motion import pictures_of
 from multigen_models.video.names import Figure
 from multigen_models.video.paint import PAINTS, paint, words
 from multigen_models.video.places import OUTDOORS, PLACES
+from multigen_models.video.plans import draw_plan
 from multigen_models.video.roles import Role, colour_held_out, combination_held_out, roles_of, weights
 from multigen_models.video.scenes import Scene, VideoScenes
 from multigen_models.video.sheet import sheet
@@ -340,6 +342,45 @@ def test_each_kind_has_a_share_and_travel_counts_more() -> None:
     of = {(role.take.figure, role.take.clip, role.view): s for role, s in zip(roles, shares, strict=True)}
     assert of["fox", "Gallop", "side"] == pytest.approx(4 * of["fox", "Eating", "side"])
     assert of["fox", "Gallop", "side"] > of["fox", "Gallop", "towards"]
+
+
+def test_no_other_words_say_a_combination_that_is_not_shown() -> None:
+    roles = [role for role in roles_of(made(), {}) if role.figure.noun == "fox" and role.does in ("gallop", "leap")]
+    roles = [replace(role, figure=replace(role.figure, others=("hound", "red dog"))) for role in roles]
+    hidden = {("fox", "run"), ("hound", "gallop"), ("red dog", "orange")}
+
+    def shown(*pair: str) -> bool:
+        return pair not in hidden
+
+    cast = Cast(made(), roles, actions=shown, colors=shown, painted=0.5)
+    seen = set()
+    for seed in range(80):
+        subject = cast.draw(np.random.default_rng(seed), count=16, fps=8.0).subject
+        assert subject.action is not None
+        seen |= {(name, phrase) for name in (subject.noun, *subject.others) for phrase in subject.action.phrases}
+        seen |= {(name, subject.color.split(" and ")[0]) for name in (subject.noun, *subject.others)}
+    assert not seen & hidden
+    assert {("fox", "gallop"), ("fox", "orange"), ("red dog", "gallop")} <= seen
+
+
+def test_a_spaceship_flies_over_the_ground_and_stands_on_it() -> None:
+    roles = roles_of(made(), {"a/boat": Figure("spaceship", (), "vehicle", "spaceship")})
+    cast = Cast(made(), [r for r in roles if r.take.figure == "a/boat"], actions=_always, colors=_always)
+    counted: Counter[bool] = Counter()
+    for seed in range(120):
+        plan = draw_plan(cast, np.random.default_rng(seed), count=4)
+        action = plan.telling.subjects[0].action
+        if plan.telling.place in ("desert", "mars"):
+            flies = action is not None and action.name == "fly"
+            assert plan.telling.above == flies
+            assert not (flies and any(actor.shadow for actor in plan.shot.actors))
+            counted[flies] += 1
+    assert counted[True]
+    assert counted[False]
+
+
+def _always(*_: str) -> bool:
+    return True
 
 
 def test_pictures_keep_the_pace_or_say_so() -> None:

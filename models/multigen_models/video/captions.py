@@ -6,7 +6,7 @@ What a caption may say is a `Telling`; all of it has to be true, and little of i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar, final
 
 import numpy as np
@@ -65,11 +65,12 @@ class Telling:
 @final
 @dataclass(frozen=True)
 class Where:
-    """Words for a place: for what is in it, what goes through it and what is above it."""
+    """Words for a place: for what is in it, what goes through it, what is over it, and what goes across the picture."""
 
     at: tuple[str, ...]
     through: tuple[str, ...]
-    over: tuple[str, ...] = field(default=())
+    over: tuple[str, ...] = ()
+    along: tuple[str, ...] = ()
 
 
 PLACES: Mapping[str, Where] = {
@@ -95,8 +96,9 @@ PLACES: Mapping[str, Where] = {
     ),
     "beach": Where(
         ("on a beach", "on the beach", "by the sea", "at the seaside"),
-        ("along a beach", "along the beach", "across a beach"),
+        ("across a beach", "across the beach"),
         ("over a beach", "above the beach"),
+        ("along a beach", "along the beach"),
     ),
     "forest": Where(
         ("in a forest", "in the forest", "in the woods", "in front of trees"),
@@ -105,10 +107,13 @@ PLACES: Mapping[str, Where] = {
     "mountains": Where(("in the mountains", "in front of mountains"), ("through the mountains", "in the mountains")),
     "city": Where(
         ("in a city", "on a city street", "in the city", "on a street"),
-        ("through a city", "along a city street", "down a street", "through the city"),
+        ("through a city", "through the city"),
+        along=("along a city street", "down a street"),
     ),
-    "road": Where(("on a road", "on the road"), ("along a road", "down a road", "on a road"), ("over a road",)),
-    "farm": Where(("on a farm", "in front of a barn", "in front of a red barn"), ("across a farm", "past a barn")),
+    "road": Where(("on a road", "on the road"), ("on a road",), ("over a road",), ("along a road", "down a road")),
+    "farm": Where(
+        ("on a farm", "in front of a barn", "in front of a red barn"), ("across a farm",), along=("past a barn",)
+    ),
     "sea": Where(
         ("on the sea", "on the water", "at sea"),
         ("across the sea", "over the water", "across the water"),
@@ -117,7 +122,9 @@ PLACES: Mapping[str, Where] = {
     "sky": Where(("in the sky", "in the air"), ("through the sky", "across the sky", "through the air")),
     "room": Where(("in a room", "indoors", "on a wooden floor", "in a house"), ("through a room", "across a room")),
     "dungeon": Where(
-        ("in a dungeon", "in front of a stone wall", "in a castle"), ("through a dungeon", "past a stone wall")
+        ("in a dungeon", "in front of a stone wall", "in a castle"),
+        ("through a dungeon",),
+        along=("past a stone wall",),
     ),
     "space": Where(("in space", "in outer space", "among the stars"), ("through space", "through outer space")),
     "moon": Where(
@@ -148,15 +155,16 @@ _FACING: Mapping[str, Sequence[str]] = {
     "away": ("seen from behind", "facing away from the camera"),
 }
 _PACES: Mapping[str, Sequence[str]] = {"slow": ("slowly", "slowly", "in slow motion"), "fast": ("fast", "quickly")}
-_TURNING = ("turning around", "turning", "turning around slowly", "rotating")
+_TURNING = ("turning around", "turning", "rotating")
 _LIGHTS: Mapping[str, Sequence[str]] = {
     "day": ("on a sunny day", "by day", "in daylight"),
     "grey": ("on a grey day", "under a grey sky", "on a cloudy day"),
     "sunset": ("at sunset", "at sunset", "at dusk", "under an orange sky"),
     "night": ("at night", "at night", "at night", "under the stars"),
 }
+_CLEAR = ("on a sunny day", "under the stars")
 _WEATHERS: Mapping[str, Sequence[str]] = {
-    "rain": ("in the rain", "in the rain", "while it is raining", "in heavy rain"),
+    "rain": ("in the rain", "in the rain", "while it is raining", "in a shower of rain"),
     "snow": ("in falling snow", "while it is snowing", "in a snowfall"),
     "fog": ("in the fog", "in thick fog", "in fog", "in the mist"),
 }
@@ -178,10 +186,10 @@ def caption(telling: Telling, rng: np.random.Generator, /) -> str:
     """One caption, drawn: from "a fox galloping to the left" to all that there is to say."""
     finite = rng.random() < 0.2
     who = _subjects(telling, rng, finite=finite)
-    travels = all(subject.direction in ("left", "right", "towards", "away") for subject in telling.subjects)
-    where = _where(telling, rng, through=travels) if _says("place", rng) else ""
+    where = _where(telling, rng) if _says("place", rng) else ""
+    lights = [words for words in _LIGHTS.get(telling.light, ()) if not (telling.weather and words in _CLEAR)]
     after = [
-        _one_of(_LIGHTS[telling.light], rng) if telling.light and rng.random() < _LIGHT_SHARES[telling.light] else "",
+        _one_of(lights, rng) if lights and rng.random() < _LIGHT_SHARES[telling.light] else "",
         _one_of(_WEATHERS[telling.weather], rng) if telling.weather and _says("weather", rng) else "",
     ]
     view = ""
@@ -244,14 +252,17 @@ def _named(subject: Subject, rng: np.random.Generator, /) -> str:
     return with_article(f"{color}{noun}", noun)
 
 
-def _where(telling: Telling, rng: np.random.Generator, /, *, through: bool) -> str:
+def _where(telling: Telling, rng: np.random.Generator, /) -> str:
     if telling.place not in PLACES:
         plain = "plain " if rng.random() < 0.4 else ""
         return _one_of(_PLAIN, rng).format(with_article(f"{plain}{telling.place} background", "background"))
     words = PLACES[telling.place]
     if telling.above and words.over:
         return _one_of(words.over, rng)
-    return _one_of(words.through if through and rng.random() < 0.6 else words.at, rng)
+    ways = {subject.direction for subject in telling.subjects}
+    through = words.through + words.along if ways <= {"left", "right"} else words.through
+    travels = ways <= {"left", "right", "towards", "away"}
+    return _one_of(through if travels and rng.random() < 0.6 else words.at, rng)
 
 
 def _says(part: str, rng: np.random.Generator) -> bool:

@@ -119,10 +119,11 @@ class Cast:
             hurry=hurry,
             room=max((SIZE - 0.7 * wide) / (2 if beside else 1), 26.0),
         )
+        others, spoken = self._spoken(role, action, names)
         subject = Subject(
             role.figure.noun,
-            role.figure.others,
-            action,
+            others,
+            spoken,
             way.direction,
             facing=_facing(role, action, float(yaw[0])),
             turning=role.view == "turning" and count > 1,
@@ -156,6 +157,18 @@ class Cast:
                 box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
             self._looks[role.index] = Look(pictures, box, role.figure.colors if role.take.clip else words(pictures))
         return self._looks[role.index]
+
+    def _spoken(
+        self, role: Role, action: Action | None, colors: Sequence[str]
+    ) -> tuple[tuple[str, ...], Action | None]:
+        """The other names of a figure, and its action, in words that together say no combination that is not shown."""
+        others = tuple(name for name in role.figure.others if not colors or self._colors(name, colors[0]))
+        if action is None:
+            return others, None
+        noun = role.figure.noun
+        phrases = tuple(phrase for phrase in action.phrases if phrase == action.name or self._actions(noun, phrase))
+        others = tuple(name for name in others if all(self._actions(name, phrase) for phrase in phrases))
+        return others, replace(action, phrases=phrases)
 
     def _dressed_role(self, rng: np.random.Generator) -> tuple[Role, tuple[str, ...], Painted | None]:
         """A role, drawn anew until its colours may be shown, these in words, and what paints it, if it is painted."""

@@ -109,22 +109,33 @@ def third_person(phrase: str, /) -> str:
 
 
 def plural_of(noun: str, /) -> str:
-    """ "fox" to "foxes", "deer" to "deer", "wolf" to "wolves"."""
-    if noun.endswith(("fish", "deer", "koi")):
-        return noun
-    if noun.endswith("man"):
-        return f"{noun[:-3]}men"
-    if noun.endswith("lf"):
-        return f"{noun[:-1]}ves"
-    return {"mouse": "mice", "mech": "mechs"}.get(noun, _s(noun))
+    """ "fox" to "foxes", "deer" to "deer", "wolf" to "wolves", "stack of crates" to "stacks of crates"."""
+    head, joint, rest = _HEAD.fullmatch(noun).groups("")  # type: ignore[union-attr]  # it matches anything
+    *before, last = head.split(" ")
+    return " ".join((*before, _plural(last))) + joint + rest
 
 
-_DOUBLED = re.compile(r"(run|swim|hop|stab|chop|nod|sit|get|snap|step|spin|flop|strut)$")
+_HEAD = re.compile(r"(.*?)(?:( of | with )(.*))?")
+_IRREGULAR = {"mouse": "mice", "mech": "mechs", "ox": "oxen", "potato": "potatoes", "tomato": "tomatoes"}
+_DOUBLED = re.compile(r"(run|swim|hop|stab|chop|nod|sit|get|snap|step|spin|flop|strut|drop|flip)$")
+
+
+def _plural(word: str) -> str:
+    if word.endswith(("fish", "deer", "koi")):
+        return word
+    if word.endswith("man"):
+        return f"{word[:-3]}men"
+    if word.endswith("lf"):
+        return f"{word[:-1]}ves"
+    return _IRREGULAR.get(word) or (f"{word}s" if word.endswith("o") else _s(word))
+
+
+_VERBS = re.compile(" and (?!down)")  # "run and shoot" are two, "jump up and down" is one
 
 
 def _inflected(phrase: str, change: Callable[[str], str]) -> str:
     return " and ".join(
-        " ".join((change(head), *rest)) for head, *rest in (part.split(" ") for part in phrase.split(" and "))
+        " ".join((change(head), *rest)) for head, *rest in (part.split(" ") for part in _VERBS.split(phrase))
     )
 
 

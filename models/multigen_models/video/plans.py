@@ -85,7 +85,7 @@ def _staged(parts: Sequence[Part], setting: Setting, camera: str, fps: float, rn
     # Who is followed or orbited goes with the camera; past who stands it pans, and has them in its middle halfway.
     moving = start - SIZE / 2 + travel * (passed if camera in ("follow", "orbit") else 0.5)
     backdrop = draw_backdrop(setting, SIZE + int(np.ceil(abs(travel))), rng)
-    floats = parts[0].role.figure.kind in ("flyer", "swimmer") or setting.place in UNGROUNDED
+    floats = any(_flies(part) for part in parts) or setting.place in UNGROUNDED
     middles = [_middle(part, rng) for part in parts] if len(parts) == 1 else [at + rng.uniform(-4, 4) for at in _SLOTS]
     actors = []
     for part, middle in zip(parts, middles, strict=True):
@@ -100,13 +100,18 @@ def _staged(parts: Sequence[Part], setting: Setting, camera: str, fps: float, rn
     telling = Telling(
         _told(parts, camera),
         setting.place,
-        above=floats and outdoors and setting.place != "sky",
+        above=floats and setting.place not in UNGROUNDED,
         light=setting.light if outdoors else "",
         weather=setting.weather,
         camera=camera,
         beside=len(parts) > 1 and not any(part.way.direction for part in parts),
     )
     return Plan(telling, shot, fps)
+
+
+def _flies(part: Part) -> bool:
+    action = part.subject.action
+    return part.role.figure.kind in ("flyer", "swimmer") or (action is not None and action.name == "fly")
 
 
 def _told(parts: Sequence[Part], camera: str) -> tuple[Subject, ...]:
