@@ -1,6 +1,7 @@
 """The input of an edit: from ``--init`` with ``--strength``, ``--mask``, ``--box`` or ``--extend``, and from
 ``--complete``, to edits of a plan."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import torch
 
 from multigen.edit import Edit, inpaint, region_mask, resample, variation
 from multigen.errors import UsageError
-from multigen.modality import Boxes, Fits, Keeps, Masks, Modality, Parts, Refines, Region, Sample, Stills, Timed
+from multigen.modality import Boxes, Crops, Fits, Keeps, Masks, Modality, Parts, Refines, Region, Sample, Stills, Timed
 from multigen.model import Completes, Masked, Model, Padded
-from multigen.options import make
+from multigen.options import limits, make
 from multigen.request import Request
 
 
@@ -37,18 +38,41 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
     if isinstance(modality, Fits):
         typed = {**modality.fit(given, typed), **typed}
     if isinstance(modality, Stills) and modality.still(given):
+        if request.mask or request.extend is not None:
+            raise UsageError(f"{path} is a still, and --mask and --extend are for what lasts: use --box or --strength")
         options = make(modality.Options, typed)
-        whole = request.strength is not None or request.mask or request.box
+        given = _cropped(given, modality, options)
+        whole = request.strength is not None or request.box
         return given, _region(request, modality, given) if whole else modality.beginning(given, options), options
     _check_asked(request, modality, options)
-    region = _region(request, modality, given)
+    extended: Region = {}
     if isinstance(modality, Timed):
         seconds = modality.seconds(given)
-        typed["duration"] = seconds
+        if "duration" in request.options:
+            raise UsageError(
+                f"{path} keeps its {seconds:.2f} s when it is edited: leave out --duration, or use --extend"
+            )
+        typed.setdefault("duration", seconds)
         if request.extend is not None:
-            typed["duration"] = seconds + request.extend
-            region = {"time": (seconds / typed["duration"], 1.0)}
-    return given, region, make(modality.Options, typed)
+            typed["duration"] = _extended(modality, seconds, request.extend)
+            extended = {"time": (seconds / typed["duration"], 1.0)}
+    options = make(modality.Options, typed)
+    given = _cropped(given, modality, options)
+    return given, extended or _region(request, modality, given), options
+
+
+def _extended(modality: Modality, seconds: float, more: float) -> float:
+    """Seconds of an input that goes on. Raises UsageError where that is too long."""
+    fields = {field.name: limits(field) for field in dataclasses.fields(modality.Options)}
+    most = fields["duration"].high
+    if seconds + more > most:
+        room = f"give --extend up to {most - seconds:.2f}" if seconds < most else "shorten the input first"
+        raise UsageError(f"--extend {more:g} makes {seconds + more:.2f} s, at most {most:g} s are possible: {room}")
+    return seconds + more
+
+
+def _cropped(given: Sample, modality: Modality, options: Any) -> Sample:
+    return modality.crop(given, options) if isinstance(modality, Crops) else given
 
 
 def edited(request: Request, /) -> bool:

@@ -140,6 +140,13 @@ class Fits(Protocol):
 
 
 @runtime_checkable
+class Crops(Protocol):
+    """A modality that cuts an input to the shape of what is made, before anything is read from it."""
+
+    def crop(self, sample: Sample, options: Any, /) -> Sample: ...
+
+
+@runtime_checkable
 class Refines(Protocol):
     """A modality whose samples can be made finer by a second pass, as films with more frames a second."""
 

@@ -67,8 +67,9 @@ def generate(orders: Orders, /) -> int:
 
     with _choices_said(orders.verbose):
         first = ready(requests[0], loading=orders.loading)
-    if isinstance(orders.modality, Checks) and isinstance(first.model, Kind):
-        orders.modality.check(paths[0], first.options, first.model.kind)
+    if isinstance(orders.modality, Checks):
+        kind = first.model.kind if isinstance(first.model, Kind) else ""
+        orders.modality.check(paths[0], first.options, kind)
     if isinstance(first, WholeJob) and first.ignored and not orders.quiet:
         print(
             f"multigen: {first.request.model} runs as a whole and ignores {', '.join(first.ignored)}", file=sys.stderr

@@ -143,17 +143,20 @@ def test_a_plain_png_is_one_frame(name: str, implied: dict) -> None:
 def test_an_input_implies_its_shape_in_about_as_many_pixels(size: tuple[int, int], fitted: str) -> None:
     frames = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(4, 3, size[1], size[0])
     implied = VIDEO.fit({"frames": frames, "fps": 8.0}, {})
-    assert implied == {"size": fitted, "duration": 0.5}
+    assert implied == {"size": fitted, "duration": 0.5, "fps": 8.0}
     assert options(**implied).resolution == tuple(map(int, fitted.split("x")))
 
 
 def test_what_is_given_is_not_implied() -> None:
     sample = clip(24)
-    assert VIDEO.fit(sample, {}) == {"duration": 3.0, "size": "160x96"}
+    assert VIDEO.fit(sample, {}) == {"duration": 3.0, "fps": 8.0, "size": "160x96"}
+    assert VIDEO.fit({**sample, "fps": 30.0}, {"duration": 1.0}) == {"fps": 30.0, "size": "160x96"}
     assert VIDEO.fit(sample, {"duration": 1.0, "fps": 4}) == {"size": "160x96"}
-    assert VIDEO.fit(sample, {"size": "64"}) == {"duration": 3.0}
-    assert VIDEO.fit(sample, {"frames": 9}) == {"size": "160x96"}
-    assert VIDEO.fit(sample, {"frames": 0}) == {"size": "160x96", "duration": 3.0}
+    assert VIDEO.fit(sample, {"size": "64"}) == {"duration": 3.0, "fps": 8.0}
+    assert VIDEO.fit(sample, {"frames": 1}) == {"size": "160x96"}
+    assert VIDEO.fit(sample, {"frames": 0}) == {"size": "160x96", "duration": 3.0, "fps": 8.0}
+    with pytest.raises(UsageError, match="leave out --frames 9, or use --extend"):
+        VIDEO.fit(sample, {"frames": 9})
     assert VIDEO.fit(clip(1), {}) == {"size": "160x96"}
 
 
@@ -193,6 +196,23 @@ def test_a_box_is_pixels_of_the_file() -> None:
     assert VIDEO.box("0,0,160,96", clip(1)) == {"width": (0.0, 1.0), "height": (0.0, 1.0)}
 
 
+def test_an_input_is_cropped_to_the_shape_that_is_made() -> None:
+    whole = {**clip(2, size=(160, 96)), "original_size": (320, 192)}
+    square = VIDEO.crop(whole, options(size="64"))
+    assert torch.equal(square["frames"], whole["frames"][..., 32:128])
+    assert square["cropped"] == (64, 0, 192, 192)
+    assert VIDEO.crop(whole, options(size="80x48")) is whole
+    tall = VIDEO.crop(clip(1, size=(160, 96)), options(size="160x48"))
+    assert torch.equal(tall["frames"], clip(1, size=(160, 96))["frames"][..., 24:72, :])
+    # A box is pixels of the file, whatever is cut off it.
+    assert VIDEO.box("64,0,96,48", square) == {"width": (0.0, 0.5), "height": (0.0, 0.25)}
+    assert VIDEO.box("0,0,160,192", square) == {"width": (0.0, 0.5), "height": (0.0, 1.0)}
+    with pytest.raises(UsageError, match=r"only 192 x 192 pixels from 64,0 on are left, so give a box there"):
+        VIDEO.box("0,0,64,48", square)
+    with pytest.raises(UsageError, match="reaches outside the input, which has 320 x 192"):
+        VIDEO.box("300,0,64,48", square)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -220,6 +240,8 @@ def test_a_box_that_is_none_is_one_sentence(text: str, reason: str) -> None:
         ("x", {}, "no file extension; use .mp4"),
         ("x.png", {}, r"holds one frame, and there are 16: use --frames 1 .*, x/%04d.png for a folder .* or x.mp4"),
         ("x.gif", {"fps": 60}, "plays at most 50 frames a second, not 60"),
+        ("x.png", {"frames": 1, "loop": True}, r"x.png is an image: leave out --duration, --loop .*-o x\.mp4"),
+        ("x.png", {"frames": 1, "duration": 3.0}, "is an image"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_any_work(name: str, given: dict, reason: str) -> None:

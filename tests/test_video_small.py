@@ -1,5 +1,6 @@
 """The embedded video model with small random networks: shapes, sizes, rates, loops, images, edits, and its folder."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from multigen import guidance, samplers, schedules
 from multigen.denoise import Denoiser
+from multigen.errors import UsageError
 from multigen.inputs import edits, read_input
 from multigen.job import generate
 from multigen.modality import Fits, Stills
@@ -20,7 +22,7 @@ from multigen_models.scale import Scale
 from multigen_models.video.pair_autoencoder import LATENT, PairAutoencoder
 from multigen_models.video.small import VideoSmall
 from multigen_models.video.unet import VideoUNet
-from multigen_models.weights import write_folder
+from multigen_models.weights import ZOO, read_network, write_folder
 from multigen_video import Video, VideoOptions
 from multigen_video.rate import crossfaded
 
@@ -106,13 +108,36 @@ def test_frames_are_taken_at_the_models_rate_and_the_last_one_is_held(model):
     chosen = options(duration=1.0)
     frames = torch.arange(24).view(-1, 1, 1, 1).expand(-1, 3, 128, 128).mul(10).to(torch.uint8)
     seen = []
-    spying = SimpleNamespace(encode=lambda x: seen.append(x) or torch.zeros(1, LATENT, 4, 16, 16))
+    spying = SimpleNamespace(encode=lambda x: seen.append(x) or torch.zeros(1, LATENT, 1, 16, 16))
     spied = VideoSmall(model.network, spying, model.scale, "f", "cpu", torch.float32)
     spied.encode({"frames": frames, "fps": 24.0}, chosen)
-    shown = ((seen[0][0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist()
+    shown = ((torch.cat(seen, dim=2)[0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist()
     assert shown == [1, 4, 7, 10, 13, 16, 19, 22]
     spied.encode({"frames": frames[:4], "fps": 8.0}, chosen)
-    assert ((seen[1][0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist() == [0, 1, 2, 3, 3, 3, 3, 3]
+    held = torch.cat(seen[4:], dim=2)
+    assert ((held[0, 0, :, 0, 0] + 1) * 127.5 / 10).round().tolist() == [0, 1, 2, 3, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("typed", [{}, {"size": "112x72"}, {"size": "100"}])
+def test_what_is_encoded_and_what_is_kept_of_an_input_are_the_same_picture(model, tmp_path, typed):
+    codec = read_network(PairAutoencoder, ZOO / "video-small" / "codec")
+    whole = VideoSmall(model.network, codec, model.scale, "f", "cpu", torch.float32)
+    sample = film(4, size=(320, 180))
+    sample["frames"][:, :, 60:80, 200:220] = torch.tensor([250, 40, 40], dtype=torch.uint8)[:, None, None]
+    modality = Video()
+    chosen = options(**{**modality.fit(sample, typed), **typed})
+    given = modality.crop(sample, chosen)
+    decoded = whole.decode(whole.encode(given, chosen), chosen)
+    kept = modality.keep({**decoded, "frames": torch.zeros_like(decoded["frames"])}, given, {"time": (1.0, 1.0)})
+    away = (decoded["frames"][:-1].float() - kept["frames"][:-1].float()) / 255
+    assert -10 * math.log10(float(away.square().mean())) > 30
+
+
+def test_an_odd_loop_is_made_of_whole_pairs(model):
+    chosen = options(loop=True, frames=9)
+    made = model.decode(torch.zeros(model.shape(chosen)), chosen)
+    assert len(made["frames"]) == 10
+    assert len(Video().finish(made, chosen)["frames"]) == 9
 
 
 def test_the_network_is_told_the_rate(model):
@@ -190,6 +215,41 @@ def edited(model, tmp_path, sample, name, **fields):
     plan = pipeline.plan("a fox", seeds=[0], options=chosen, edits=changes)
     with torch.no_grad():
         return given, restore(pipeline.decode(plan.result(), chosen)[0])
+
+
+def asked(tmp_path, sample, name, **fields):
+    """The options and the region of an edit."""
+    Video().write(sample, tmp_path / name, tags={})
+    request = Request("video", "a fox", init=str(tmp_path / name), **fields)
+    _, region, chosen = read_input(request, Video(), options(**fields.get("options", {})))
+    return chosen, region
+
+
+def test_an_inputs_rate_is_kept(tmp_path):
+    chosen, _ = asked(tmp_path, film(30, fps=30.0), "clip.mp4", options={"interpolate": 2})
+    assert (chosen.count, chosen.rate) == (60, 60)
+    chosen, region = asked(tmp_path, film(30, fps=30.0), "clip.mp4", mask="0.5:1")
+    assert (chosen.count, chosen.rate, region["time"][0]) == (30, 30, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("count", "fields", "reason"),
+    [
+        (8, {"strength": 0.5, "options": {"duration": 3.0}}, "clip.mp4 keeps its 1.00 s .* leave out --duration"),
+        (8, {"extend": 59.5}, "--extend 59.5 makes 60.50 s, at most 60 s are possible: give --extend up to 59.00"),
+        (8, {"mask": "0:0.5", "options": {"frames": 4}}, "leave out --frames 4"),
+        (1, {"extend": 1.0}, "clip.png is a still, and --mask and --extend are for what lasts"),
+        (1, {"mask": "0:0.1"}, "is a still"),
+    ],
+)
+def test_flags_that_do_not_go_with_an_input_are_refused(tmp_path, count, fields, reason):
+    with pytest.raises(UsageError, match=reason):
+        asked(tmp_path, film(count), "clip.mp4" if count > 1 else "clip.png", **fields)
+
+
+def test_a_clip_that_is_too_short_or_too_long_by_a_little_is_edited(tmp_path):
+    assert asked(tmp_path, film(2, fps=20.0), "clip.mp4", strength=0.5)[0].duration == 0.25
+    assert asked(tmp_path, film(241, size=(16, 16), fps=4.0), "clip.mp4", strength=0.5)[0].duration == 60
 
 
 def test_a_still_is_set_in_motion_and_stays_the_first_frame(model, tmp_path):

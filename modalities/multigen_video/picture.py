@@ -21,6 +21,13 @@ def like(width: int, height: int, /) -> tuple[int, int]:
     return side(_SIDE * stretch), side(_SIDE / stretch)
 
 
+def inside(width: int, height: int, /, *, aspect: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(x, y, width, height) of the largest part in the middle that has the aspect of a (width, height)."""
+    wide = min(width, max(1, round(height * aspect[0] / aspect[1])))
+    high = min(height, max(1, round(width * aspect[1] / aspect[0])))
+    return (width - wide) // 2, (height - high) // 2, wide, high
+
+
 def within(width: int, height: int, /, *, pixels: float) -> tuple[int, int]:
     """Width and height, made smaller by one factor where they have more than `pixels`; at least 1 each."""
     factor = min(1.0, (pixels / max(1, width * height)) ** 0.5)

@@ -88,7 +88,8 @@ class VideoOptions:
 class Video:
     """Samples are {"frames": (t, 3, h, w) uint8 in sRGB, "fps": float}; an image is one frame.
 
-    A sample from a file that was made smaller on reading has {"original_size": (width, height)} too.
+    A sample from a file that was made smaller on reading has {"original_size": (width, height)} too, and one that was
+    cropped {"cropped": (x, y, width, height)}, what is left of that size.
     """
 
     name: ClassVar[str] = "video"
@@ -115,6 +116,12 @@ class Video:
     def check(self, path: Path, options: VideoOptions, kind: str, /) -> None:
         from multigen_video.files import check_writable
 
+        usual = VideoOptions.duration
+        if options.count == 1 and (options.loop or options.interpolate > 1 or options.duration != usual):
+            raise UsageError(
+                f"{path} is an image: leave out --duration, --loop and --interpolate, or write a film, such as "
+                f"-o {path.stem}.mp4"
+            )
         check_writable(path, count=options.count, size=options.resolution, fps=options.rate)
 
     def read_tags(self, path: Path, /) -> Mapping[str, str]:
@@ -133,20 +140,41 @@ class Video:
         return float(len(sample["frames"]) / sample["fps"])
 
     def fit(self, sample: Sample, options: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """The options that an input implies where `options` do not give them: its duration and its shape.
+        """The options that an input implies where `options` do not give them: its duration, its rate and its shape.
 
         The size has about the input's aspect and as many pixels as 128 x 128, in multiples of 32 from 64 on. A still
-        image implies no duration.
+        image implies no duration and no rate. Raises UsageError for a number of frames where the input has its own.
         """
         from multigen_video.picture import like
 
         t, _, h, w = sample["frames"].shape
         width, height = like(w, h)
         implied: dict[str, Any] = {"size": f"{width}x{height}"}
-        if t > 1 and not options.get("frames"):
-            allowed = {field.name: limits(field) for field in dataclasses.fields(VideoOptions)}["duration"]
-            implied["duration"] = min(max(self.seconds(sample), allowed.low), allowed.high)
+        frames = options.get("frames", 0)
+        if t > 1 and frames > 1:
+            raise UsageError(f"an edit keeps how long the input lasts: leave out --frames {frames}, or use --extend")
+        if t > 1 and not frames:
+            allowed = {field.name: limits(field) for field in dataclasses.fields(VideoOptions)}
+            for name, value in (("duration", self.seconds(sample)), ("fps", sample["fps"])):
+                implied[name] = min(max(value, allowed[name].low), allowed[name].high)
         return {name: value for name, value in implied.items() if name not in options}
+
+    def crop(self, sample: Sample, options: VideoOptions, /) -> Sample:
+        """The middle of an input, of the aspect of what is made."""
+        from multigen_video.picture import inside
+
+        *_, h, w = sample["frames"].shape
+        x, y, width, height = inside(w, h, aspect=options.resolution)
+        if (width, height) == (w, h):
+            return sample
+        full_width, full_height = sample.get("original_size", (w, h))
+        across, down = full_width / w, full_height / h
+        return {
+            **sample,
+            "frames": sample["frames"][..., y : y + height, x : x + width],
+            "original_size": (full_width, full_height),
+            "cropped": (x * across, y * down, width * across, height * down),
+        }
 
     def still(self, sample: Sample, /) -> bool:
         return len(sample["frames"]) == 1
@@ -171,7 +199,8 @@ class Video:
     def box(self, text: str, sample: Sample, /) -> Region:
         """Pixels of the file that was read, as ``40,20,64,48``: x, y, width, height.
 
-        Raises UsageError for what is no such text, and for a box that is empty or reaches outside the frame.
+        Raises UsageError for what is no such text, and for a box that is empty, reaches outside the frame, or lies in
+        what was cut off.
         """
         match = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*", text, re.ASCII)
         if not match:
@@ -188,10 +217,17 @@ class Video:
                 f"--box {text} reaches outside the input, which has {full_width} x {full_height} pixels: give X from 0 "
                 f"and X + WIDTH up to {full_width}, Y from 0 and Y + HEIGHT up to {full_height}"
             )
-        return {
-            "width": (x / full_width, (x + width) / full_width),
-            "height": (y / full_height, (y + height) / full_height),
-        }
+        left, top, wide, high = sample.get("cropped", (0, 0, full_width, full_height))
+        across, down = (
+            (max(start - first, 0) / length, min(start + size - first, length) / length)
+            for start, size, first, length in ((x, width, left, wide), (y, height, top, high))
+        )
+        if across[0] >= across[1] or down[0] >= down[1]:
+            raise UsageError(
+                f"--box {text} lies in what --size cuts off the input: only {wide:.0f} x {high:.0f} pixels from "
+                f"{left:.0f},{top:.0f} on are left, so give a box there, or a --size of the input's shape"
+            )
+        return {"width": across, "height": down}
 
     def finish(self, sample: Sample, options: VideoOptions, /) -> Sample:
         """The rate by repeating or dropping frames, the exact number of frames, and the exact size.

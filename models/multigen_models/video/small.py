@@ -96,19 +96,29 @@ class VideoSmall:
         return spread(whole, dim=-3, size=WINDOW, overlap=OVERLAP)
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
-        """Frames at the model's rate, scaled to cover the size, cut to it around the middle; the last one is held."""
+        """Frames at the model's rate, scaled to cover the size, and cut to it around the middle.
+
+        The last one is held, and where whole cells are larger than the size, the pixels at the edges are.
+        """
         shape = self.shape(options)
         at = (torch.arange(PAIR * shape[1]) + 0.5) / _rate(options) * sample["fps"]
-        chosen = sample["frames"][at.long().clamp(max=len(sample["frames"]) - 1)]
-        frames = covering(chosen.float() / 127.5 - 1, height=shape[2] * FACTOR, width=shape[3] * FACTOR)
-        z = self.codec.encode(frames.transpose(0, 1)[None].to(self.device, self.dtype))
-        return self.scale.apply(z[0].float().cpu())
+        index = at.long().clamp(max=len(sample["frames"]) - 1)
+        cells = {"height": shape[2] * FACTOR, "width": shape[3] * FACTOR}
+        width, height = options.resolution
+        pairs = []
+        for pair in index.split(PAIR):  # a film in floats, at the size of its file, may not fit into memory
+            seen = covering(sample["frames"][pair].float() / 127.5 - 1, height=height, width=width)
+            seen = surrounded(seen, **cells).transpose(0, 1)[None]
+            pairs.append(self.codec.encode(seen.to(self.device, self.dtype))[0].float().cpu())
+        return self.scale.apply(torch.cat(pairs, dim=1))
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
         z = self.scale.undo(x.float().cpu())[None].to(self.device, self.dtype)
         # Pair by pair: the decoder's own tensors are far larger than the film.
         pairs = [self.codec.decode(z[:, :, i : i + 1])[0].float().cpu() for i in range(z.shape[2])]
-        frames = torch.cat(pairs, dim=1).transpose(0, 1)[: self._frames(options)]
+        # What is beyond the end of a loop is faded into its start.
+        count = PAIR * z.shape[2] if options.loop else self._frames(options)
+        frames = torch.cat(pairs, dim=1).transpose(0, 1)[:count]
         width, height = options.resolution
         frames = middle(frames, height=height, width=width)
         return {"frames": ((frames + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), "fps": _rate(options)}
@@ -152,6 +162,13 @@ def covering(frames: Tensor, /, *, height: int, width: int) -> Tensor:
         size = (max(height, round(h * scale)), max(width, round(w * scale)))
         frames = F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
     return middle(frames, height=height, width=width)
+
+
+def surrounded(frames: Tensor, /, *, height: int, width: int) -> Tensor:
+    """Frames (t, 3, h, w) in the middle of a larger size, their edges held."""
+    top, left = ((want - have) // 2 for have, want in zip(frames.shape[-2:], (height, width), strict=True))
+    h, w = frames.shape[-2:]
+    return F.pad(frames, (left, width - w - left, top, height - h - top), mode="replicate")
 
 
 def middle(frames: Tensor, /, *, height: int, width: int) -> Tensor:
