@@ -185,10 +185,19 @@ def test_the_way_a_thing_goes_is_measured_whatever_the_camera_does(step, pan):
 
 
 @pytest.mark.parametrize(
-    "prompt", ["a fox", "a fox looking to the left", "a fox to the left of a cow", "the camera pans to the left"]
-)
+    "prompt",
+    [
+        "a fox", "a fox looking to the left", "a fox to the left of a cow", "the camera pans to the left",
+        "a knight raising its left arm",
+    ],
+)  # fmt: skip
 def test_prompts_that_ask_for_no_way_are_not_counted(prompt):
     assert math.isnan(named(Video().metrics())["direction"].value(square(1), prompt))
+
+
+@pytest.mark.parametrize("figure", ["a panda", "a red panda astronaut", "a panther", "a turnip"])
+def test_names_that_begin_like_the_cameras_words_are_figures(figure):
+    assert named(Video().metrics())["direction"].value(square(1), f"{figure} walking to the right") == 1
 
 
 def test_flicker_and_motion_are_measured():

@@ -22,7 +22,10 @@ FROZEN = 0.02
 FLAT = 1.0
 """A film whose levels deviate by less than so many of 255 shows nothing."""
 _SIDEWAYS = re.compile(r"\b(left|right)\b")
-_OTHERWISE = re.compile(r"\b(camera|pan\w*|orbit\w*|facing|look\w*|turn\w*|of an?|of the)\b")
+_OTHERWISE = re.compile(
+    r"\b(camera|pan(s|ning)?|orbit\w*|facing|look(s|ing)?|turn(s|ing)?|of an?|of the"
+    r"|(left|right) (arm|hand|leg|foot|eye|ear|side))\b"
+)
 """Words that give left and right another meaning than that of a motion."""
 
 
