@@ -54,10 +54,11 @@ WORSE: Mapping[str, Callable[[Clips], Clips]] = {
     "frames frozen": frozen,
 }
 SETS = (
-    "Clips from captions of held-out scenes [95 %]; temporal flickering: VBench, 1 is a still picture; dynamic degree: "
-    "VBench's mean of the 5 % fastest flow, sides of the picture a second; KVD: 100 times the unbiased MMD^2, Gaussian "
-    "kernel, against held-out scenes; nearest: distance to the nearest of the training scenes that the classifier learns from over that of held-out scenes, 1 "
-    "is as far, 0 is a copy; diversity: distance between clips for one noun over that between nouns"
+    "Clips from captions of held-out scenes [95 %]; temporal flickering: VBench, 1 is a still picture; dynamic "
+    "degree: VBench's mean of the 5 % fastest flow, sides of the picture a second; KVD: 100 times the unbiased MMD^2,"
+    " Gaussian kernel, against held-out scenes; nearest: distance to the nearest of the training scenes that the "
+    "classifier learns from over that of held-out scenes, 1 is as far, 0 is a copy; diversity: distance between clips"
+    " for one noun over that between nouns"
 )
 PROMPTED = (
     "Clips from plain prompts [95 %]: taken for the object and for the action that the prompt names, in combinations "
@@ -173,7 +174,9 @@ def show(report: Mapping[str, Any], /) -> None:
     generated = report["generated"]
     named = {f"{cells['steps']} steps, {cells['evaluations']} evaluations": cells for cells in generated}
     rows(SETS, {**report["checks"], **{name: cells["compared"] for name, cells in named.items()}})
-    counts = {"n, rendered": report["counts"], **{"n, made": cells["counts"] for cells in generated[:1]}}
+    counts = {"n, rendered": report["counts"]}
+    if generated:
+        counts["n, made"] = generated[0]["counts"]
     rows(PROMPTED, {**counts, **report["prompted"], **{name: cells["prompted"] for name, cells in named.items()}})
     if generated:
         rows(RELATIVE, {name: cells["relative"] for name, cells in named.items()})
