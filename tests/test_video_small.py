@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_video import small_codec, video_small
 
 from multigen import guidance, samplers, schedules
 from multigen.denoise import Denoiser
@@ -18,34 +19,16 @@ from multigen.options import make
 from multigen.pipeline import Pipeline
 from multigen.request import Request
 from multigen.testing import check_model
-from multigen_models.scale import Scale
 from multigen_models.video.pair_autoencoder import LATENT, PairAutoencoder
 from multigen_models.video.small import VideoSmall
-from multigen_models.video.unet import VideoUNet
 from multigen_models.weights import ZOO, read_network, write_folder
 from multigen_video import Video, VideoOptions
 from multigen_video.rate import crossfaded
 
-NETWORK = {"channels": (16, 16, 16), "heads": (2, 2, 2), "embedding": 16}
-CODEC = {"encoder_channels": (16, 16), "decoder_channels": (16, 16), "decoder_blocks": 1}
-
-
-def randomised(network):
-    for parameter in network.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
-    return network.eval().requires_grad_(False)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model as `multigen train` exports it."""
-    torch.manual_seed(0)
-    root = tmp_path_factory.mktemp("model")
-    write_folder(root / "codec", randomised(PairAutoencoder(**CODEC)), {})
-    scale = Scale(torch.zeros(LATENT), torch.full((LATENT,), 0.5))
-    about = {"loader": "video-small", **scale.write()}
-    write_folder(root / "model", randomised(VideoUNet(**NETWORK)), about, inside={"codec": root / "codec"})
-    return root / "model"
+    return video_small(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +271,7 @@ def test_the_fingerprint_is_of_both_networks(folder, model, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     torch.manual_seed(1)
-    write_folder(other / "codec", randomised(PairAutoencoder(**CODEC)), {})
+    write_folder(other / "codec", small_codec(), {})
     changed = VideoSmall.load(other, device="cpu", dtype="float32").fingerprint
     assert changed[:8] == model.fingerprint[:8]
     assert changed[8:] != model.fingerprint[8:]

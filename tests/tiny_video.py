@@ -1,10 +1,39 @@
-"""Tiny pipelines of films."""
+"""Tiny pipelines of films, and a tiny model as `multigen train` exports it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from tiny_parts import clip_config, clip_tokenizer, ddim, saved, seeded, t5_encoder, t5_tokenizer, umt5_encoder
+
+
+def small_codec() -> Any:
+    from multigen_models.video.pair_autoencoder import PairAutoencoder
+
+    return _nudged(PairAutoencoder(encoder_channels=(16, 16), decoder_channels=(16, 16), decoder_blocks=1))
+
+
+def video_small(folder: Path) -> Path:
+    """The embedded model's network and codec, random."""
+    from multigen_models.scale import Scale
+    from multigen_models.video.pair_autoencoder import LATENT
+    from multigen_models.video.unet import VideoUNet
+    from multigen_models.weights import write_folder
+
+    torch.manual_seed(0)
+    write_folder(folder / "codec", small_codec(), {})
+    about = {"loader": "video-small", **Scale(torch.zeros(LATENT), torch.full((LATENT,), 0.5)).write()}
+    network = _nudged(VideoUNet(channels=(16, 16, 16), heads=(2, 2, 2), embedding=16))
+    write_folder(folder / "model", network, about, inside={"codec": folder / "codec"})
+    return folder / "model"
+
+
+def _nudged(network: Any) -> Any:
+    """Away from the zeros that layers begin with."""
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval().requires_grad_(False)
 
 
 def picture_codec() -> Any:
