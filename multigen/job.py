@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from multigen import registry
-from multigen.edit import Edit, Plan, variation
+from multigen.edit import Edit, Plan
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, within
-from multigen.inputs import edits, model_name, read_input
+from multigen.inputs import edits, edits_of, model_name, read_input
 from multigen.loaders import load, load_any, placed
 from multigen.loading import AUTOMATIC, Loading, tuned
 from multigen.lora import read_loras, with_loras
@@ -43,7 +43,8 @@ class Job:
     pipeline: Pipeline
     options: Any
     edits: tuple[Edit, ...]
-    restore: Callable[[Sample], Sample]
+    last: Callable[[Sample], Sample]
+    """From the model's sample to a finished one."""
     fine: Any | None = None
     """The options of a second pass (`multigen.modality.Refines`), if there is one; `options` are then the first's."""
     base: Sample | None = None
@@ -73,7 +74,9 @@ class Job:
 
     def finish(self, state: torch.Tensor, seed: int, /) -> Sample:
         """The sample of a final state (1, *shape)."""
-        return self._refined(self.restore(self.pipeline.decode(state, self.options)[0]), seed)
+        with torch.no_grad():
+            made = self.model.decode(state[0], self.options)
+        return self._refined(self.last(made), seed)
 
     @torch.no_grad()
     def run(self, seed: int, /) -> Sample:
@@ -93,7 +96,7 @@ class Job:
             seeds=[seed],
             options=self.fine,
             negative_prompt=r.negative_prompt,
-            edits=[variation(guess, REFINED)],
+            edits=[edits_of(pipe.model).variation(guess, REFINED)],
         )
         return modality.join(pipe.decode(plan.result(), self.fine)[0], sample, self.fine)
 
@@ -188,9 +191,9 @@ def _job(asked: Asked, model: Model, loading: Loading) -> Job:
         guide=guide,
     )
     given = asked.given
-    changes, restore = edits(filled, modality, model, options, given, asked.region)
+    changes, last = edits(filled, modality, model, options, given, asked.region)
     base = modality.finish(given, options) if given and not changes and isinstance(modality, Finishes) else None
-    return Job(filled, pipeline, options, changes, restore, fine, base)
+    return Job(filled, pipeline, options, changes, last, fine, base)
 
 
 def fitted(asked: Asked, model: Model | Whole, /) -> Asked:
