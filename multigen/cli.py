@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from multigen import registry, verbs
-from multigen.errors import UsageError
+from multigen.errors import GenerationError, UsageError
 from multigen.loading import Loading
 from multigen.memory import keep_freed_memory
 from multigen.options import Limits, flag, limits, make
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except UsageError as error:
         return _fail(f"error: {error}", 2, loud)
+    except GenerationError as error:
+        return _fail(f"error: {error}", 1, loud)
     except KeyboardInterrupt:
         return _fail("interrupted: nothing half-written was left behind", 130, loud)
     except BrokenPipeError:
