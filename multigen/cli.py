@@ -198,7 +198,10 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
             flag(modality.show_flag), dest="picture", metavar="FILE", help=f"draw what was made ({kinds})"
         )
     add_flags(parser.add_argument_group(name), modality.Options)
+    ways = {"--strength": True, "--mask": isinstance(modality, Masks), "--box": isinstance(modality, Boxes)}
+    ways["--extend"] = isinstance(modality, Timed)
     editing = {
+        "init": f"a file to start from, with {' or '.join(way for way, known in ways.items() if known)}",
         "mask": modality.mask_help if isinstance(modality, Masks) else None,
         "box": modality.box_help if isinstance(modality, Boxes) else None,
         "extend": "how much to add at the end of --init" if isinstance(modality, Timed) else None,

@@ -1,7 +1,7 @@
 """The input of an edit: from ``--init`` with ``--strength``, ``--mask``, ``--box`` or ``--extend``, and from
 ``--complete``, to edits of a plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,18 +118,12 @@ def edits(
     """
     if given is None:
         return (), lambda sample: _finished(sample, modality, options)
-    own = edits_of(model)
-    made: list[Edit] = []
-    if request.complete:
-        if not isinstance(model, Completes):
-            raise UsageError(f"the model {model.name!r} cannot complete a part: choose another --model, or --mask")
-        made.append(own.inpaint(*model.known(given, options)))
-    elif region:
-        made.append(own.inpaint(model.encode(given, options), _mask(region, model, given, options)))
-    if made and request.resample > 1:
-        made.append(resample(request.resample))
-    if request.strength is not None:
-        made.append(own.variation(model.encode(given, options), request.strength))
+    if request.complete and not isinstance(model, Completes):
+        raise UsageError(f"the model {model.name!r} cannot complete a part: choose another --model, or --mask")
+    try:
+        made = tuple(_changes(request, model, options, given, region))
+    except UsageError as error:
+        raise UsageError(f"{request.init or request.complete}: {error}") from None
 
     def last(sample: Sample) -> Sample:
         if region and isinstance(modality, Places):
@@ -137,7 +131,19 @@ def edits(
         finished = _finished(sample, modality, options)
         return modality.keep(finished, given, region) if region and isinstance(modality, Keeps) else finished
 
-    return tuple(made), last
+    return made, last
+
+
+def _changes(request: Request, model: Model, options: Any, given: Sample, region: Region) -> Iterator[Edit]:
+    own = edits_of(model)
+    if request.complete and isinstance(model, Completes):
+        yield own.inpaint(*model.known(given, options))
+    elif region:
+        yield own.inpaint(model.encode(given, options), _mask(region, model, given, options))
+    if (request.complete or region) and request.resample > 1:
+        yield resample(request.resample)
+    if request.strength is not None:
+        yield own.variation(model.encode(given, options), request.strength)
 
 
 def edits_of(model: Model, /) -> Edits:

@@ -116,7 +116,7 @@ def _carded(name: str, card: Path | None) -> Described:
         told.get("license", "unknown"),
         told.get("size", "unknown"),
         told.get("needs", "unknown"),
-        card=text,
+        card=text[front.end() :].lstrip() if front else text,
     )
 
 
@@ -163,8 +163,24 @@ def _registered(name: str, steps: int) -> tuple[dict[str, Any], str]:
 
                 text += "\n\n" + table(found()(steps))
             return {"name": name, "kind": group.noun, "description": describe(found)}, text
+    measure = _measure(name)
+    if measure is not None:
+        return measure
     names = sorted({name for group in LISTED.values() for name in group.names()})
     raise UsageError(registry.unknown("name", name, names))
+
+
+def _measure(name: str) -> tuple[dict[str, Any], str] | None:
+    """What `multigen eval` reports under that name, by the modality that measures it."""
+    from multigen.evaluation.contract import Measured
+
+    for modality in registry.modalities.names():
+        known = registry.modalities[modality]()
+        for metric in known.metrics() if isinstance(known, Measured) else ():
+            if metric.name == name:
+                told = {"name": name, "kind": f"metric of {modality}", "description": metric.about}
+                return told, f"{name} (metric of {modality}, in multigen eval)\n\n{metric.about}\n\n{metric.source}"
+    return None
 
 
 def describe(found: Any, /) -> str:
