@@ -21,11 +21,11 @@ from multigen.loaders import load, load_any, placed
 from multigen.loading import AUTOMATIC, Loading, tuned
 from multigen.lora import read_loras, with_loras
 from multigen.modality import Finishes, Modality, Refines, Region, Sample
-from multigen.model import Model, Scheduled, Suggests, Whole
+from multigen.model import Model, Paired, Scheduled, Suggests, Whole
 from multigen.options import make
 from multigen.pipeline import Pipeline
 from multigen.request import Request, number, span
-from multigen.samplers import Sampler, Step
+from multigen.samplers import Sampler, Step, adds_noise
 from multigen.schedules import Schedule
 from multigen.whole import WholeJob, whole_job
 
@@ -181,10 +181,14 @@ def _job(asked: Asked, model: Model, loading: Loading) -> Job:
         fingerprint=model.fingerprint,
     )
     fine, options = _passes(modality, options)
+    sampler = _sampler(filled.sampler)
+    if isinstance(model, Paired) and model.paired and (adds_noise(sampler) or filled.resample > 1):
+        typed = f"--resample {filled.resample}" if filled.resample > 1 else f"--sampler {filled.sampler}"
+        raise UsageError(f"{typed} adds noise, and {model.name} is for samplers that add none, such as {d.sampler}")
     pipeline = Pipeline(
         modality=modality,
         model=model,
-        sampler=_sampler(filled.sampler),
+        sampler=sampler,
         schedule=_schedule(filled.schedule, model, options),
         guidance=_guidance(filled),
         steps=filled.steps or d.steps,

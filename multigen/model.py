@@ -90,6 +90,14 @@ class Edits(Protocol):
 
 
 @runtime_checkable
+class Paired(Protocol):
+    """A model trained on noise that was paired with its samples: its ODE is right, but samplers that add noise are not
+    for it."""
+
+    paired: bool
+
+
+@runtime_checkable
 class Kind(Protocol):
     """A model of a modality that knows several kinds of samples, such as meshes and points."""
 
