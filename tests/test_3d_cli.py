@@ -178,6 +178,14 @@ BAD = [
     (["--init", "cloud.ply", "--strength", "0.5"], "is a point cloud"),
     (["--init", "missing.obj", "--strength", "0.5"], "missing.obj"),
     (["--init", "text.obj", "--strength", "0.5"], "text.obj"),
+    (
+        ["--faces", "2000001"],
+        "--faces 2000001 is not possible: most triangles of a mesh; 0 is as many as were made (0 to 2000000;",
+    ),
+    (["--init", "cloud.ply", "--strength", "0.5"], "error: cloud.ply: this is a point cloud"),
+    (["--model", "nothing"], "choose from points-small, voxels-small, or"),
+    (["--model", "clouds", "-o", "c.ply", "--sampler", "dpmpp_2m_sde"], "--sampler dpmpp_2m_sde adds noise"),
+    (["--model", "clouds", "-o", "c.ply", "--sampler", "heun:churn=5"], "adds noise, and points-small is for samplers"),
     (["--init", "in.obj"], "add --strength 0.6 or --mask PART"),
     (["--init", "in.obj", "--mask", "y=0.5:1.2"], "START and END are fractions"),
 ]
@@ -213,3 +221,18 @@ def test_replay_checks_where_it_writes_before_it_makes_anything(capsys, meshes, 
 def test_how_many_seconds_a_shape_took_is_told_as_json(capsys, clouds):
     code, out, _ = run(capsys, "3d", "a chair", "--model", clouds, *SMALL, "-o", "c.ply", "--json", *QUICK)
     assert (code, [row["path"] for row in json.loads(out)]) == (0, ["c.ply"])
+
+
+def test_help_names_what_3d_has(capsys):
+    with pytest.raises(SystemExit):
+        main(["3d", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "a file to start from, with --strength or --mask (" in out
+    assert "--extend" not in out
+
+
+def test_info_knows_the_metrics_of_a_modality_and_leaves_out_a_cards_front_matter(capsys):
+    code, out, _ = run(capsys, "info", "cd-1-nna")
+    assert code == 0
+    assert "chamfer distances of 1,024 points" in out
+    assert "license: apache-2.0" not in run(capsys, "info", "voxels-small")[1]
