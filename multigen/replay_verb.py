@@ -75,7 +75,8 @@ def _with_inputs(record: Record, path: Path, typed: Mapping[str, str | None]) ->
 
     Raises UsageError for one that is not there, and for a typed one where nothing was edited.
     """
-    found, changed = {}, []
+    found: dict[str, Any] = {}
+    changed = []
     for name, given in typed.items():
         then = getattr(record.request, name)
         if not then:
