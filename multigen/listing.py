@@ -163,24 +163,25 @@ def _registered(name: str, steps: int) -> tuple[dict[str, Any], str]:
 
                 text += "\n\n" + table(found()(steps))
             return {"name": name, "kind": group.noun, "description": describe(found)}, text
-    measure = _measure(name)
-    if measure is not None:
-        return measure
-    names = sorted({name for group in LISTED.values() for name in group.names()})
+    measured = _measured()
+    if name in measured:
+        modality, about, source = measured[name]
+        told = {"name": name, "kind": f"metric of {modality}", "description": about}
+        return told, f"{name} (metric of {modality}, in multigen eval)\n\n{about}\n\n{source}"
+    names = sorted({*measured, *(name for group in LISTED.values() for name in group.names())})
     raise UsageError(registry.unknown("name", name, names))
 
 
-def _measure(name: str) -> tuple[dict[str, Any], str] | None:
-    """What `multigen eval` reports under that name, by the modality that measures it."""
+def _measured() -> dict[str, tuple[str, str, str]]:
+    """What the modalities themselves measure in `multigen eval`: of which one it is, what it is, and its source."""
     from multigen.evaluation.contract import Measured
 
+    found = {}
     for modality in registry.modalities.names():
         known = registry.modalities[modality]()
         for metric in known.metrics() if isinstance(known, Measured) else ():
-            if metric.name == name:
-                told = {"name": name, "kind": f"metric of {modality}", "description": metric.about}
-                return told, f"{name} (metric of {modality}, in multigen eval)\n\n{metric.about}\n\n{metric.source}"
-    return None
+            found[metric.name] = modality, metric.about, metric.source
+    return found
 
 
 def describe(found: Any, /) -> str:

@@ -232,7 +232,7 @@ def test_help_names_what_3d_has(capsys):
 
 
 def test_info_knows_the_metrics_of_a_modality_and_leaves_out_a_cards_front_matter(capsys):
-    code, out, _ = run(capsys, "info", "cd-1-nna")
+    code, out, _ = run(capsys, "info", "1-nna-cd")
     assert code == 0
     assert "chamfer distances of 1,024 points" in out
     assert "license: apache-2.0" not in run(capsys, "info", "voxels-small")[1]
