@@ -17,6 +17,7 @@ from multigen.job import Job
 from multigen.modality import Sample
 from multigen.request import Request
 from multigen_3d import ShapeOptions
+from multigen_3d.mesh import bounds, quality
 from multigen_3d.metrics import surface_points, unit_box
 from multigen_models.shapes.colors import COLOR_NAMES
 from multigen_models.shapes.data import Shape, Shapes, sampling_weights
@@ -221,19 +222,17 @@ def as_points(sample: Sample, /) -> tuple[Tensor, Tensor]:
 
 
 def mesh_checks(sample: Sample, /) -> dict[str, float]:
-    """What trimesh says of a mesh in the cube [-1, 1], 1 for yes.
+    """`multigen_3d.mesh.quality` of a mesh in the cube [-1, 1]^3, 1 for yes.
 
     side: the longest one of its box, of the cube's. pieces: connected parts.
     """
-    import trimesh
-
-    vertices, faces = sample["vertices"].numpy(), sample["faces"].numpy()
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    found = quality(sample)
+    low, high = bounds(sample)
     return {
-        "watertight": float(mesh.is_watertight),
-        "winding consistent": float(mesh.is_winding_consistent),
-        "positive volume": float(mesh.volume > 0),
-        "side": float(mesh.extents.max() / 2),
-        "pieces": float(mesh.body_count),
-        "faces": float(len(faces)),
+        "watertight": float(found["watertight"]),
+        "winding consistent": float(found["winding_consistent"]),
+        "positive volume": float(found["volume"] > 0),
+        "side": float((high - low).max() / 2),
+        "pieces": float(found["components"]),
+        "faces": float(len(sample["faces"])),
     }

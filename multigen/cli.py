@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from multigen import registry, verbs
-from multigen.errors import UsageError
+from multigen.errors import GenerationError, UsageError
 from multigen.loading import Loading
 from multigen.memory import keep_freed_memory
 from multigen.options import Limits, flag, limits, make
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except UsageError as error:
         return _fail(f"error: {error}", 2, loud)
+    except GenerationError as error:
+        return _fail(f"error: {error}", 1, loud)
     except KeyboardInterrupt:
         return _fail("interrupted: nothing half-written was left behind", 130, loud)
     except BrokenPipeError:
@@ -196,7 +198,10 @@ def _generate(name: str, arguments: Sequence[str]) -> int:
             flag(modality.show_flag), dest="picture", metavar="FILE", help=f"draw what was made ({kinds})"
         )
     add_flags(parser.add_argument_group(name), modality.Options)
+    ways = {"--strength": True, "--mask": isinstance(modality, Masks), "--box": isinstance(modality, Boxes)}
+    ways["--extend"] = isinstance(modality, Timed)
     editing = {
+        "init": f"a file to start from, with {' or '.join(way for way, known in ways.items() if known)}",
         "mask": modality.mask_help if isinstance(modality, Masks) else None,
         "box": modality.box_help if isinstance(modality, Boxes) else None,
         "extend": "how much to add at the end of --init" if isinstance(modality, Timed) else None,

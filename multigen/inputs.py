@@ -2,16 +2,32 @@
 ``--complete``, to edits of a plan."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from multigen.edit import Edit, inpaint, region_mask, resample, variation
+from multigen import edit
+from multigen.edit import Edit, region_mask, resample
 from multigen.errors import UsageError
-from multigen.modality import Boxes, Crops, Fits, Keeps, Masks, Modality, Parts, Refines, Region, Sample, Stills, Timed
-from multigen.model import Completes, Masked, Model, Padded
+from multigen.modality import (
+    Boxes,
+    Crops,
+    Finishes,
+    Fits,
+    Keeps,
+    Masks,
+    Modality,
+    Parts,
+    Places,
+    Refines,
+    Region,
+    Sample,
+    Stills,
+    Timed,
+)
+from multigen.model import Completes, Edits, Masked, Model, Padded
 from multigen.options import limits, make
 from multigen.request import Request
 
@@ -35,7 +51,7 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
         return None, {}, options
     given = read_sample(modality, Path(path))
     typed = dict(request.options)
-    if isinstance(modality, Fits):
+    if request.init and isinstance(modality, Fits):  # a part says nothing of the whole
         typed = {**modality.fit(given, typed), **typed}
     if isinstance(modality, Stills) and modality.still(given):
         if request.mask or request.extend is not None:
@@ -121,28 +137,49 @@ def model_name(request: Request, modality: Modality, /) -> str:
 def edits(
     request: Request, modality: Modality, model: Model, options: Any, given: Sample | None, region: Region, /
 ) -> tuple[tuple[Edit, ...], Callable[[Sample], Sample]]:
-    """What is done to the plan, and to the sample that is made in the end.
+    """What is done to the plan, and to the model's sample in the end.
 
     Raises UsageError for a model that cannot do it.
     """
     if given is None:
-        return (), lambda made: made
-    made: list[Edit] = []
-    if request.complete:
-        if not isinstance(model, Completes):
-            raise UsageError(f"the model {model.name!r} cannot complete a part: choose another --model, or --mask")
-        made.append(inpaint(*model.known(given, options)))
+        return (), lambda sample: _finished(sample, modality, options)
+    if request.complete and not isinstance(model, Completes):
+        raise UsageError(f"the model {model.name!r} cannot complete a part: choose another --model, or --mask")
+    try:
+        made = tuple(_changes(request, model, options, given, region))
+    except UsageError as error:
+        raise UsageError(f"{request.init or request.complete}: {error}") from None
+
+    def last(sample: Sample) -> Sample:
+        if region and isinstance(modality, Places):
+            return modality.finish_in_place(sample, given, options)
+        finished = _finished(sample, modality, options)
+        return modality.keep(finished, given, region) if region and isinstance(modality, Keeps) else finished
+
+    return made, last
+
+
+def _changes(request: Request, model: Model, options: Any, given: Sample, region: Region) -> Iterator[Edit]:
+    own = edits_of(model)
+    if request.complete and isinstance(model, Completes):
+        yield own.inpaint(*model.known(given, options))
     elif region:
-        made.append(inpaint(model.encode(given, options), _mask(region, model, given, options)))
-    if made and request.resample > 1:
-        made.append(resample(request.resample))
+        yield own.inpaint(model.encode(given, options), _mask(region, model, given, options))
+    if (request.complete or region) and request.resample > 1:
+        yield resample(request.resample)
     if request.strength is not None:
-        made.append(variation(model.encode(given, options), request.strength))
+        yield own.variation(model.encode(given, options), request.strength)
 
-    def restore(sample: Sample) -> Sample:
-        return modality.keep(sample, given, region) if region and isinstance(modality, Keeps) else sample
 
-    return tuple(made), restore
+def edits_of(model: Model, /) -> Edits:
+    """A model's own edits, or those of any grid."""
+    if isinstance(model, Edits):
+        return model
+    return edit
+
+
+def _finished(sample: Sample, modality: Modality, options: Any) -> Sample:
+    return modality.finish(sample, options) if isinstance(modality, Finishes) else sample
 
 
 def _mask(region: Region, model: Model, given: Sample, options: Any) -> torch.Tensor:

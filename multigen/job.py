@@ -13,19 +13,19 @@ from typing import Any
 import torch
 
 from multigen import registry
-from multigen.edit import Edit, Plan, variation
+from multigen.edit import Edit, Plan
 from multigen.errors import UsageError
 from multigen.guidance import AnyGuidance, within
-from multigen.inputs import edits, model_name, read_input
+from multigen.inputs import edits, edits_of, model_name, read_input
 from multigen.loaders import load, load_any, placed
 from multigen.loading import AUTOMATIC, Loading, tuned
 from multigen.lora import read_loras, with_loras
 from multigen.modality import Finishes, Modality, Refines, Region, Sample
-from multigen.model import Model, Scheduled, Suggests, Whole
+from multigen.model import Model, Paired, Scheduled, Suggests, Whole
 from multigen.options import make
 from multigen.pipeline import Pipeline
 from multigen.request import Request, number, span
-from multigen.samplers import Sampler, Step
+from multigen.samplers import Sampler, Step, adds_noise
 from multigen.schedules import Schedule
 from multigen.whole import WholeJob, whole_job
 
@@ -43,7 +43,8 @@ class Job:
     pipeline: Pipeline
     options: Any
     edits: tuple[Edit, ...]
-    restore: Callable[[Sample], Sample]
+    last: Callable[[Sample], Sample]
+    """From the model's sample to a finished one."""
     fine: Any | None = None
     """The options of a second pass (`multigen.modality.Refines`), if there is one; `options` are then the first's."""
     base: Sample | None = None
@@ -73,7 +74,9 @@ class Job:
 
     def finish(self, state: torch.Tensor, seed: int, /) -> Sample:
         """The sample of a final state (1, *shape)."""
-        return self._refined(self.restore(self.pipeline.decode(state, self.options)[0]), seed)
+        with torch.no_grad():
+            made = self.model.decode(state[0], self.options)
+        return self._refined(self.last(made), seed)
 
     @torch.no_grad()
     def run(self, seed: int, /) -> Sample:
@@ -93,7 +96,7 @@ class Job:
             seeds=[seed],
             options=self.fine,
             negative_prompt=r.negative_prompt,
-            edits=[variation(guess, REFINED)],
+            edits=[edits_of(pipe.model).variation(guess, REFINED)],
         )
         return modality.join(pipe.decode(plan.result(), self.fine)[0], sample, self.fine)
 
@@ -178,19 +181,23 @@ def _job(asked: Asked, model: Model, loading: Loading) -> Job:
         fingerprint=model.fingerprint,
     )
     fine, options = _passes(modality, options)
+    sampler = _sampler(filled.sampler)
+    if isinstance(model, Paired) and model.paired and (adds_noise(sampler) or filled.resample > 1):
+        typed = f"--resample {filled.resample}" if filled.resample > 1 else f"--sampler {filled.sampler}"
+        raise UsageError(f"{typed} adds noise, and {model.name} is for samplers that add none, such as {d.sampler}")
     pipeline = Pipeline(
         modality=modality,
         model=model,
-        sampler=_sampler(filled.sampler),
+        sampler=sampler,
         schedule=_schedule(filled.schedule, model, options),
         guidance=_guidance(filled),
         steps=filled.steps or d.steps,
         guide=guide,
     )
     given = asked.given
-    changes, restore = edits(filled, modality, model, options, given, asked.region)
+    changes, last = edits(filled, modality, model, options, given, asked.region)
     base = modality.finish(given, options) if given and not changes and isinstance(modality, Finishes) else None
-    return Job(filled, pipeline, options, changes, restore, fine, base)
+    return Job(filled, pipeline, options, changes, last, fine, base)
 
 
 def fitted(asked: Asked, model: Model | Whole, /) -> Asked:

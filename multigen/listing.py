@@ -116,7 +116,7 @@ def _carded(name: str, card: Path | None) -> Described:
         told.get("license", "unknown"),
         told.get("size", "unknown"),
         told.get("needs", "unknown"),
-        card=text,
+        card=text[front.end() :].lstrip() if front else text,
     )
 
 
@@ -163,8 +163,25 @@ def _registered(name: str, steps: int) -> tuple[dict[str, Any], str]:
 
                 text += "\n\n" + table(found()(steps))
             return {"name": name, "kind": group.noun, "description": describe(found)}, text
-    names = sorted({name for group in LISTED.values() for name in group.names()})
+    measured = _measured()
+    if name in measured:
+        modality, about, source = measured[name]
+        told = {"name": name, "kind": f"metric of {modality}", "description": about}
+        return told, f"{name} (metric of {modality}, in multigen eval)\n\n{about}\n\n{source}"
+    names = sorted({*measured, *(name for group in LISTED.values() for name in group.names())})
     raise UsageError(registry.unknown("name", name, names))
+
+
+def _measured() -> dict[str, tuple[str, str, str]]:
+    """What the modalities themselves measure in `multigen eval`: of which one it is, what it is, and its source."""
+    from multigen.evaluation.contract import Measured
+
+    found = {}
+    for modality in registry.modalities.names():
+        known = registry.modalities[modality]()
+        for metric in known.metrics() if isinstance(known, Measured) else ():
+            found[metric.name] = modality, metric.about, metric.source
+    return found
 
 
 def describe(found: Any, /) -> str:

@@ -30,7 +30,7 @@ def load_any(
     else:
         if revision:
             raise UsageError(f"--revision {revision} is for models with a hub id, and {name} is none: leave it out")
-        found = _registered(name, choose(loading))
+        found = _registered(name, modality, choose(loading))
     if modality is not None and found.modality != modality:
         raise UsageError(f"the model {name!r} makes {found.modality}, not {modality}: type multigen {found.modality}")
     return found
@@ -76,7 +76,7 @@ def source_of(name: str, /) -> Source | None:
     return None
 
 
-def _registered(name: str, loading: Loading) -> Model:
+def _registered(name: str, modality: str | None, loading: Loading) -> Model:
     path = Path(name)
     where: dict[str, Any] = {"device": loading.device, "dtype": loading.dtype}
     if name in registry.models:
@@ -94,6 +94,9 @@ def _registered(name: str, loading: Loading) -> Model:
             )
         model = registry.models[read_loader(path)](path, **where)
     else:
-        known = registry.unknown("model", name, registry.models.names())
+        from multigen.listing import zoo
+
+        names = [told.name for told in zoo() if modality is None or told.modality in ("", modality)]
+        known = registry.unknown("model", name, names)
         raise UsageError(f"{known}, or give a hub id, or a folder that multigen train or diffusers wrote")
     return tuned(model, loading)

@@ -46,6 +46,14 @@ class Finishes(Protocol):
 
 
 @runtime_checkable
+class Places(Protocol):
+    """A modality whose last step moves or scales a sample: of an edit of a part, the rest stays where it was."""
+
+    def finish_in_place(self, made: Sample, given: Sample, options: Any, /) -> Sample:
+        """`Finishes.finish` of what was made of `given`, in its place and scale."""
+
+
+@runtime_checkable
 class Checks(Protocol):
     """A modality that knows before anything is made whether a file can hold it."""
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from multigen.denoise import Cond, Denoiser
+from multigen.edit import Edit
 from multigen.modality import Region, Sample
 from multigen.request import Request
 
@@ -75,6 +76,25 @@ class Completes(Protocol):
 
     def known(self, part: Sample, options: Any, /) -> tuple[Tensor, Tensor]:
         """A state that holds the part, and a mask that is 0 where it is held and 1 elsewhere: (*shape) each."""
+
+
+@runtime_checkable
+class Edits(Protocol):
+    """A model with edits of its own in place of those of `multigen.edit`, as where its state is a set."""
+
+    def inpaint(self, known: Tensor, mask: Tensor, /) -> Edit:
+        """What keeps a state (*shape) where the mask (*shape) is 0 and makes the rest."""
+
+    def variation(self, x0: Tensor, strength: float, /) -> Edit:
+        """What starts from a state (*shape); strength: as of `multigen.edit.variation`."""
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """A model trained on noise that was paired with its samples: its ODE is right, but samplers that add noise are not
+    for it."""
+
+    paired: bool
 
 
 @runtime_checkable

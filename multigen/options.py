@@ -34,8 +34,8 @@ class Limits:
         """The help text with unit, range and default."""
         notes = [self.unit] if self.unit else []
         if self.low > -math.inf or self.high < math.inf:
-            low = f"{self.low:g}" if self.low > -math.inf else ""
-            high = f"{self.high:g}" if self.high < math.inf else ""
+            low = _plain(self.low) if self.low > -math.inf else ""
+            high = _plain(self.high) if self.high < math.inf else ""
             notes.append(f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
         if self.choices:
             notes.append("one of " + ", ".join(str(c) for c in self.choices))
@@ -106,6 +106,11 @@ def check(value: object, allowed: Limits, /, *, name: str, default: object = Non
     if value == default:
         return
     if isinstance(value, float | int) and not (math.isfinite(value) and allowed.low <= value <= allowed.high):
-        raise UsageError(f"{name} {value:g} is not possible: {allowed.describe(default)}")
+        raise UsageError(f"{name} {_plain(value)} is not possible: {allowed.describe(default)}")
     if allowed.choices and value not in allowed.choices:
         raise UsageError(f"{name} {value!r} is not possible: {allowed.describe(default)}")
+
+
+def _plain(value: float) -> str:
+    """A number as a person types it: whole ones with all their digits."""
+    return f"{value:.0f}" if abs(value) < 1e15 and float(value).is_integer() else f"{value:g}"

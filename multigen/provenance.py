@@ -14,6 +14,8 @@ from multigen.modality import Modality, Sample
 from multigen.request import Request
 
 TAG = "multigen"
+INPUTS = ("init", "complete")
+"""The fields of a request that name a file whose contents are in the result."""
 
 
 def tags(request: Request, seed: int, sample: Sample, /) -> dict[str, str]:
@@ -29,8 +31,10 @@ def tags(request: Request, seed: int, sample: Sample, /) -> dict[str, str]:
             "python": platform.python_version(),
         },
     }
-    if Path(request.init).is_file():
-        record["init_sha256"] = hashlib.sha256(Path(request.init).read_bytes()).hexdigest()
+    for name in INPUTS:
+        path = Path(getattr(request, name))
+        if path.is_file():
+            record[f"{name}_sha256"] = file_digest(path)
     return {
         TAG: json.dumps(record, sort_keys=True),
         "title": request.prompt,
@@ -46,6 +50,8 @@ class Record:
     seed: int
     sha256: str
     versions: Mapping[str, str]
+    inputs: Mapping[str, str]
+    """The sha256 of the file of each of `INPUTS` that there was."""
 
 
 def read_record(modality: Modality, path: Path, /) -> Record:
@@ -57,7 +63,8 @@ def read_record(modality: Modality, path: Path, /) -> Record:
         )
     try:
         record = json.loads(text)
-        return Record(Request(**record["request"]), record["seed"], record["sha256"], record["versions"])
+        inputs = {name: record[f"{name}_sha256"] for name in INPUTS if f"{name}_sha256" in record}
+        return Record(Request(**record["request"]), record["seed"], record["sha256"], record["versions"], inputs)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path}: its multigen metadata cannot be read ({error}): it was changed, or a newer multigen wrote it"
@@ -76,6 +83,11 @@ def digest(sample: Sample, /) -> str:
         else:
             state.update(repr(value).encode())
     return state.hexdigest()
+
+
+def file_digest(path: Path, /) -> str:
+    """A sha256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_loader(folder: Path, /) -> str:

@@ -39,7 +39,7 @@ class Request:
     lora: tuple[str, ...] = option(
         (), "PATH or PATH:SCALE of a LoRA that is added to the model; several add up (scale 1 unless it is given)"
     )
-    init: str = option("", "a file to start from, with --strength, --mask or --extend")
+    init: str = option("", "a file to start from, with --strength")
     strength: float | None = option(None, "how much of --init is made anew", low=0, high=1)
     mask: str = option("", "the part of --init to make anew; the rest is kept")
     box: str = option("", "the part of each picture of --init to make anew; the rest is kept")
@@ -57,9 +57,7 @@ class Request:
     def validate(self) -> None:
         """Raise UsageError for what cannot be asked of any model."""
         if not self.prompt.strip():
-            raise UsageError(
-                f'the prompt is empty: say what to make, such as multigen {self.modality} "rain on a tin roof"'
-            )
+            raise UsageError(f'the prompt is empty: say what to make, such as multigen {self.modality} "a barking dog"')
         for name, text in (("prompt", self.prompt), ("negative prompt", self.negative_prompt)):
             if len(text) > self.LONGEST:
                 raise UsageError(

@@ -49,6 +49,19 @@ def steps(sampler: Sampler, denoise: Denoiser, x: Tensor, sigmas: Sequence[float
     return sampler(denoise, x, sigmas, **({"noise": noise} if takes_noise else {}))
 
 
+def adds_noise(sampler: Sampler, /) -> bool:
+    """Whether a sampler, as it is configured, asks for noise in the steps of a run."""
+    asked: list[float] = []
+
+    def noise(sigma: float, sigma_next: float, /) -> Tensor:
+        asked.append(sigma)
+        return torch.zeros(1, 1)
+
+    for _ in steps(sampler, lambda x, sigma, /: torch.zeros_like(x), torch.ones(1, 1), (2.0, 1.0, 0.5, 0.0), noise):
+        pass
+    return bool(asked)
+
+
 # --- one-step methods -------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,14 @@
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ from multigen import registry
 from multigen.errors import GenerationError, UsageError
 from multigen.loading import Loading
 from multigen.modality import Checks, Implies, Modality, Sample, Shows
-from multigen.options import make
-from multigen.provenance import Record, digest, read_record, tags
+from multigen.options import flag, make
+from multigen.provenance import tags
 from multigen.request import Request
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def generate(orders: Orders, /) -> int:
     drawn: list[tuple[str, Sample]] = []  # kept for the picture alone: there may be thousands
     report = []
     total = len(paths) * (first.request.steps or 1)
-    with _bar(total, "step", quiet=orders.quiet or orders.as_json) as advance:
+    with bar(total, "step", quiet=orders.quiet or orders.as_json) as advance:
         for job, prompt_paths in zip(jobs, _rows(paths, len(orders.seeds)), strict=True):
             for seed, path in zip(orders.seeds, prompt_paths, strict=True):
                 began = time.perf_counter()
-                sample = _sampled(job, seed, advance)
+                sample = sampled(job, seed, advance)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 orders.modality.write(sample, path, tags=tags(job.request, seed, sample) if orders.metadata else {})
                 if orders.picture is not None:
@@ -94,7 +95,9 @@ def generate(orders: Orders, /) -> int:
                     {"path": str(path), "prompt": job.request.prompt, "seed": seed, "seconds": round(seconds, 3)}
                 )
     if orders.picture is not None and isinstance(orders.modality, Shows):
-        orders.modality.show(drawn, orders.picture)
+        orders.picture.parent.mkdir(parents=True, exist_ok=True)
+        with redirect_stderr(io.StringIO()) if orders.quiet or orders.as_json else nullcontext():  # its progress bar
+            orders.modality.show(drawn, orders.picture)
     _say_made(orders, report)
     return 0
 
@@ -129,7 +132,8 @@ def _choices_said(wanted: bool) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _sampled(job: "Job | WholeJob", seed: int, advance: Callable[[], None]) -> Sample:
+def sampled(job: "Job | WholeJob", seed: int, advance: Callable[[], None], /) -> Sample:
+    """The sample of one seed; `advance` is called after every step. Raises GenerationError for values not finite."""
     import torch
 
     from multigen.whole import WholeJob
@@ -165,20 +169,23 @@ def _paths(orders: Orders) -> list[Path]:
         raise UsageError(f"{count} files cannot all be {output}: give a folder, such as -o {Path(output).stem}/")
     else:
         paths = [Path(output)]
-    suffix = paths[0].suffix.lower()
-    if suffix not in extensions:
-        raise UsageError(f"{paths[0]} has no extension of {orders.modality.name}: choose from {', '.join(extensions)}")
+    check_target(paths[0], extensions, f"has no extension of {orders.modality.name}", typed="-o")
     if orders.picture is not None and isinstance(orders.modality, Shows):
-        drawable = orders.modality.show_extensions
-        if orders.picture.suffix.lower() not in drawable:
-            raise UsageError(
-                f"{orders.picture} is no picture that {orders.modality.name} is drawn as: {', '.join(drawable)}"
-            )
-    for target in [paths[0], *([orders.picture] if orders.picture else [])]:
-        existing = next(parent for parent in target.absolute().parents if parent.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-            raise GenerationError(f"nothing can be written in {existing}: choose another -o")
+        shown = f"is no picture that {orders.modality.name} is drawn as"
+        check_target(orders.picture, orders.modality.show_extensions, shown, typed=flag(orders.modality.show_flag))
     return paths
+
+
+def check_target(path: Path, extensions: Sequence[str], wrong: str, /, *, typed: str) -> None:
+    """Raise UsageError for another extension, and GenerationError where nothing can be written.
+
+    wrong: what is said of a path with another extension. typed: the flag that the path was typed with.
+    """
+    if path.suffix.lower() not in extensions:
+        raise UsageError(f"{path} {wrong}: choose from {', '.join(extensions)}")
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise GenerationError(f"nothing can be written in {existing}: choose another {typed}")
 
 
 def _in_folder(folder: Path, orders: Orders) -> list[Path]:
@@ -200,7 +207,8 @@ def slug(text: str, /) -> str:
 
 
 @contextmanager
-def _bar(total: int, unit: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
+def bar(total: int, unit: str, /, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar where a person looks on; what it gives is called for every one of `total` that is done."""
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return
@@ -232,38 +240,9 @@ def _info(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def _replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    parser.add_argument("file", help="a file that multigen wrote")
-    parser.add_argument("-o", "--output", help="where to write it again (default: nowhere, only compare)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    from multigen.cli import add_flags
+    from multigen import replay_verb
 
-    add_flags(parser.add_argument_group("machine"), Loading)
-    typed = parser.parse_args(list(arguments))
-    modality, record = find_record(Path(typed.file))
-    from multigen.job import ready
-    from multigen.lora import what_changed
-
-    job = ready(record.request, loading=make(Loading, {k: v for k, v in vars(typed).items() if k in LOADING}))
-    with _bar(job.request.steps or 1, "step", quiet=typed.quiet) as advance:
-        sample = _sampled(job, record.seed, advance)
-    if typed.output:
-        modality.write(sample, Path(typed.output), tags=tags(job.request, record.seed, sample))
-    exact = digest(sample) == record.sha256
-    if not typed.quiet:
-        changed = what_changed(record.request.fingerprint, job.request.fingerprint)
-        print("bit-exact" if exact else f"not bit-exact{f': {changed} has changed since' if changed else ''}")
-    return 0 if exact else 1
-
-
-def find_record(path: Path, /) -> tuple[Modality, Record]:
-    """The modality that wrote a file, and how. Raises UsageError where none did."""
-    if not path.is_file():
-        raise UsageError(f"{path} is not there: give a file that multigen wrote")
-    for name in registry.modalities.names():
-        modality: Modality = registry.modalities[name]()
-        if path.suffix.lower() in modality.extensions:
-            return modality, read_record(modality, path)
-    raise UsageError(f"{path} is of no kind that multigen writes: give a file that multigen wrote")
+    return replay_verb.run(parser, arguments)
 
 
 def _train(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:

@@ -27,6 +27,7 @@ from multigen.modality import Checks, Finishes, Masks, Parts, Sample, Shows
 from multigen.options import make
 from multigen_3d import Shape, ShapeOptions, files, gltf, readers
 from multigen_3d.files import EXTENSIONS, READABLE, SURFACE_POINTS, check_writable, read, read_tags, write
+from multigen_3d.srgb import to_linear, to_srgb
 
 MESHES = (".glb", ".obj", ".ply", ".stl")
 CLOUDS = (".glb", ".ply", ".xyz", ".npz")
@@ -165,10 +166,10 @@ def test_a_glb_is_what_the_specification_asks_for(tmp_path: Path) -> None:
 def test_linear_light_is_that_of_the_standard_and_its_inverse() -> None:
     srgb = np.array([0, 0.04045, 0.2, 0.5, 128 / 255, 1])
     linear = np.array([0, 0.0031308, 0.0331048, 0.2140411, 0.2158605, 1])
-    assert np.allclose(gltf.to_linear(srgb), linear, atol=1e-7)
+    assert np.allclose(to_linear(srgb), linear, atol=1e-7)
     steps = np.linspace(0, 1, 1001)
-    assert np.allclose(gltf.to_srgb(gltf.to_linear(steps)), steps, atol=1e-6)
-    assert gltf.to_srgb(np.array([-1.0, 2.0])).tolist() == [0, pytest.approx(1)]
+    assert np.allclose(to_srgb(to_linear(steps)), steps, atol=1e-6)
+    assert to_srgb(np.array([-1.0, 2.0])).tolist() == [0, pytest.approx(1)]
 
 
 def test_every_shade_of_eight_bits_survives_a_glb(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
 from multigen.errors import UsageError
-from multigen_3d.mesh import finish, quality
+from multigen_3d.mesh import finish, finish_in_place, quality
 
 Mesh = Mapping[str, torch.Tensor]
 
@@ -197,10 +197,9 @@ def test_quality_of_known_shapes() -> None:
         "volume": pytest.approx(6),
         "components": 1,
         "genus": 0,
-        "symmetry": 1.0,
     }
     ring = quality(mesh(trimesh.creation.torus(1.0, 0.3)))
-    assert (ring["components"], ring["genus"], ring["symmetry"]) == (1, 1, 1.0)
+    assert (ring["components"], ring["genus"]) == (1, 1)
     inside_out = quality({**ball(), "faces": ball()["faces"].flip(1)})
     assert inside_out["volume"] == pytest.approx(-4 / 3 * np.pi, rel=0.01)
     assert inside_out["winding_consistent"]
@@ -213,13 +212,19 @@ def test_quality_of_known_shapes() -> None:
             quality(empty)
 
 
-def test_symmetry_is_the_share_with_a_mirror_image() -> None:
-    """A plate of 2 x 2 with a fin on one side: the plate mirrors itself, and the fin (of 2 x 1) does not."""
-    plate = trimesh.creation.box((2, 0.001, 2))
-    fin = trimesh.creation.box((0.001, 1, 2)).apply_translation((0.5, 0.5, 0))
-    score = quality(mesh(trimesh.util.concatenate([plate, fin])))["symmetry"]
-    assert score == pytest.approx(1 - (1 - 0.04) * 4 / 12, abs=0.03)
-    moved = mesh(trimesh.util.concatenate([plate, fin]).apply_translation((9, 9, 9)).apply_scale(30))
-    assert quality(moved)["symmetry"] == pytest.approx(score, abs=0.02)
-    middle = trimesh.creation.box((0.001, 1, 2)).apply_translation((0, 0.5, 0))
-    assert quality(mesh(trimesh.util.concatenate([plate, middle])))["symmetry"] == 1
+@pytest.mark.parametrize("key", ["vertices", "points"])
+def test_an_edit_is_put_where_its_input_was(key: str) -> None:
+    """What was made reaches out of the box of the input, and a vertex of that is used by no face."""
+    box = mesh(trimesh.creation.box((1, 3, 2)).apply_translation((5, 6, 7)))
+    given = {**box, "vertices": torch.cat([box["vertices"], torch.full((1, 3), 90.0)])}
+    if key == "points":
+        given = {"points": box["vertices"], "colors": box["colors"]}
+    cube = (box["vertices"] - torch.tensor([5.0, 6, 7])) / 1.5
+    cube[0, 1] -= 0.8
+    made = {key: cube, "colors": box["colors"]} | ({"faces": box["faces"]} if key == "vertices" else {})
+    placed = finish_in_place(made, given, size=3.0, smooth=0, faces=0)[key]
+    assert torch.allclose(placed[1:], box["vertices"][1:], atol=1e-5)
+    assert torch.allclose(placed[0], box["vertices"][0] - torch.tensor([0, 1.2, 0]), atol=1e-5)
+    foot = torch.tensor([5.0, 4.5, 7.0])
+    half = finish_in_place(made, given, size=1.5, smooth=0, faces=0)[key]
+    assert torch.allclose(half, foot + (placed - foot) / 2, atol=1e-5)

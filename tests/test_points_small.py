@@ -13,17 +13,21 @@ from torch import Tensor, nn
 
 from multigen.edit import Plan, inpaint
 from multigen.errors import UsageError
-from multigen.model import Completes, Kind, Masked
+from multigen.job import Job, prepare
+from multigen.model import Completes, Edits, Kind, Masked
 from multigen.noise import Brownian, white
 from multigen.objective import Couples
+from multigen.request import Request
 from multigen.samplers import ddim, dpmpp_2m, heun
 from multigen.schedules import karras
 from multigen.testing import check_model
 from multigen.training import Real
 from multigen_3d import ShapeOptions
+from multigen_3d.files import read, write
 from multigen_models.shapes.point_transformer import PointTransformer
 from multigen_models.shapes.points_recipe import SCALE, PointsRecipe
 from multigen_models.shapes.points_small import PointsSmall
+from multigen_models.shapes.transport import assign
 
 OPTIONS = ShapeOptions(points=256)
 TINY = {"points": 12, "exchange": 8, "latents": 5, "width": 16, "blocks": 1, "layers": 1, "heads": 2}
@@ -66,6 +70,7 @@ def test_it_meets_the_contract(model: PointsSmall, sample: dict[str, Tensor]) ->
     check_model(model, OPTIONS, sample, prompts=("a red chair", "a tall green tree"))
     assert isinstance(model, Masked)
     assert isinstance(model, Completes)
+    assert isinstance(model, Edits)
     assert isinstance(model, Kind)
     assert model.kind == "points"
 
@@ -193,6 +198,32 @@ def test_completion_keeps_the_part_and_makes_the_rest(model: PointsSmall, sample
         distance = torch.cdist(known[held].double(), cloud_made.double())
         assert distance.amin(1).max() < 1e-4
         assert distance.argmin(1).tolist() != list(range(60))
+
+
+def job(model: PointsSmall, path: Path, **fields: object) -> Job:
+    write(path, cloud(200), tags={})
+    return prepare(Request("3d", "a chair", steps=4, options={"points": 256}, **fields), model=model)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def test_a_job_completes_in_the_models_own_way(model: PointsSmall, tmp_path: Path) -> None:
+    plan = job(model, tmp_path / "part.ply", complete=str(tmp_path / "part.ply")).plan(0)
+    known, mask = model.known(read(tmp_path / "part.ply"), OPTIONS)
+    held = known[mask[:, 0] == 0]
+    # The rows that take the part are chosen where the denoiser wants them, not beforehand.
+    d = plan.denoise(plan.origin + plan.sigmas[0] * plan.unit, plan.sigmas[0])[0]
+    index = torch.cdist(held.double(), d.double()).argmin(1)
+    torch.testing.assert_close(d[index], held)
+    assert index.tolist() != list(range(len(held)))
+
+
+@torch.no_grad()
+def test_a_job_varies_and_masks_in_the_models_own_way(model: PointsSmall, tmp_path: Path) -> None:
+    varied = job(model, tmp_path / "in.ply", init=str(tmp_path / "in.ply"), strength=0.5).plan(0)
+    index = assign(varied.origin[:, :, :3], varied.unit[:, :, :3])
+    assert index.equal(torch.arange(256)[None])  # its noise is in the order that suits the sample
+    masked = job(model, tmp_path / "in.ply", init=str(tmp_path / "in.ply"), mask="y=0:0.5").plan(0)
+    assert not masked.origin.any()  # no row begins at a kept point
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_python_examples_run_and_say_the_truth():
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scope = {}
     for block in blocks:
         exec(block, scope)

@@ -12,7 +12,7 @@ from torch import Tensor
 from toys import SHAPES, gaussian, growing, jittered, mixture, order, states, toy_network
 
 from multigen import denoise as dn
-from multigen import samplers, schedules
+from multigen import registry, samplers, schedules
 from multigen.denoise import Denoiser, bind
 from multigen.noise import Brownian, white
 from multigen.samplers import Sampler, sample
@@ -508,3 +508,9 @@ def test_steps_report_the_levels_and_leave_the_input_alone(name: str) -> None:
 def test_orders_that_there_are_not(sampler: Sampler, order: int) -> None:
     with pytest.raises(ValueError, match=f"from 1 to 4, not {order}"):
         list(sampler(toy(), states((4,), 1.0), [1.0, 0.5], order=order))
+
+
+def test_which_samplers_add_noise():
+    quiet = {"euler", "ddim", "heun", "dpm2", "dpmpp_2m", "lms", "unipc", "adaptive"}
+    assert {name for name in registry.samplers.names() if not samplers.adds_noise(registry.samplers[name])} == quiet
+    assert samplers.adds_noise(partial(samplers.heun, churn=5.0))

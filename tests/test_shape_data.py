@@ -256,6 +256,18 @@ def test_two_processes_prepare_what_one_does(shapes: Shapes, tmp_path: Path) -> 
         assert (one.id, one.extents.tolist(), one.slabs.tolist()) == (two.id, two.extents.tolist(), two.slabs.tolist())
 
 
+def test_other_meshes_of_the_same_size_are_not_taken_for_those_prepared(tmp_path: Path) -> None:
+    data, cache = write_folder(tmp_path / "data", MESHES[:2]), tmp_path / "cache"
+    assert len(load_shapes(data, cache=cache).shapes) == len(load_shapes(data, cache=cache).shapes) == 2
+    changed = bytearray((data / "meshes.npz").read_bytes())
+    changed[-1] ^= 1
+    (data / "meshes.npz").write_bytes(changed)
+    with pytest.raises(UsageError, match="prepared from another"):
+        load_shapes(data, cache=cache)
+    next(cache.glob("shapes-*/meshes.sha256")).unlink()  # one that does not say is taken as it is
+    assert len(load_shapes(data, cache=cache).shapes) == 2
+
+
 def test_a_changed_folder_is_prepared_again(tmp_path: Path) -> None:
     small = [("a/box.obj", "box", "", box((0, 0, 0), (1, 1, 1), RED))]
     load_shapes(write_folder(tmp_path / "one", small), cache=tmp_path / "cache")

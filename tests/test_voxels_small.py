@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from multigen.errors import UsageError
+from multigen.job import prepare
 from multigen.options import NoOptions
+from multigen.request import Request
 from multigen.testing import check_model
 from multigen.training import Real, Settings, train
+from multigen_3d.files import write
 from multigen_models.scale import Scale
 from multigen_models.shapes import voxels_recipe
 from multigen_models.shapes.distance_grid import DistanceGrid
@@ -184,6 +188,23 @@ def test_the_cells_of_a_mask_hold_the_surface_in_its_box(model: VoxelsSmall) -> 
 def test_other_boxes_are_refused(model: VoxelsSmall, region) -> None:
     with pytest.raises(UsageError):
         model.mask(region, ellipsoid(), OPTIONS)
+
+
+def test_what_a_mask_keeps_stays_in_its_place_and_size(model: VoxelsSmall, tmp_path) -> None:
+    given = ellipsoid(axes=(0.3, 0.7, 0.4), centre=(7.0, 2.0, -3.0))
+    write(tmp_path / "in.ply", given, tags={})
+    asked = Request("3d", "a red chair", init=str(tmp_path / "in.ply"), mask="y=0:0.5", steps=2)
+    made = prepare(asked, model=model).run(0)["vertices"]
+    # Above the boundary of the mask, a cell of 8 voxels and a neighbour that interpolation sees, all is as it was.
+    voxel = 0.7 * model.grid.voxel
+    kept = made[made[:, 1] > 2.0 + 2 * voxel]
+    radius = ((kept - torch.tensor([7.0, 2.0, -3.0])) / torch.tensor([0.3, 0.7, 0.4])).norm(dim=1)
+    assert len(kept) > 100
+    assert (radius - 1).abs().max() < 0.02
+    other = prepare(replace(asked, mask="", strength=0.0), model=model).run(0)["vertices"]
+    assert float((other.amax(0) - other.amin(0)).max()) == pytest.approx(1.4)
+    typed = prepare(replace(asked, mask="", strength=0.0, options={"size": 0.25}), model=model).run(0)["vertices"]
+    assert float((typed.amax(0) - typed.amin(0)).max()) == pytest.approx(0.25)
 
 
 def test_it_is_a_model(model: VoxelsSmall) -> None:

@@ -1,4 +1,4 @@
-"""glTF 2.0: meshes and clouds in one binary file, and colours between its linear light and our sRGB.
+"""glTF 2.0: meshes and clouds in one binary file.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 """
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from multigen_3d.geometry import FormatError, Geometry, grey, vertex_normals
+from multigen_3d.srgb import to_linear, to_srgb
 
 _MAGIC, _JSON, _BIN = b"glTF", b"JSON", b"BIN\0"
 _BYTE, _SHORT, _INT, _FLOAT = 5121, 5123, 5125, 5126
@@ -23,19 +24,6 @@ _POINTS, _TRIANGLES = 0, 4
 _DRACO = "KHR_draco_mesh_compression"
 _COMPRESSED = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 _MOST_ITEMS = 50_000_000
-
-
-def to_linear(srgb: np.ndarray, /) -> np.ndarray:
-    """sRGB in [0, 1] as linear light in [0, 1] (IEC 61966-2-1)."""
-    linear: np.ndarray = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return linear
-
-
-def to_srgb(linear: np.ndarray, /) -> np.ndarray:
-    """The inverse of `to_linear`; light outside [0, 1] is clipped."""
-    light = np.clip(linear, 0, 1)
-    srgb: np.ndarray = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return srgb
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from multigen.evaluation.contract import Metric, Need, PerSample, PerSet, Statis
 from multigen.metrics import jackknife
 from multigen.modality import Sample
 from multigen_3d.features import descriptors
+from multigen_3d.mesh import Quality, quality
 from multigen_3d.metrics import (
     asymmetry,
     chamfer_matrix,
@@ -92,9 +93,17 @@ def faults(sample: Sample, /) -> Sequence[str]:
 
 def _soundness() -> Sequence[PerSample]:
     told: tuple[tuple[str, str, Callable[[Sample, str], float]], ...] = (
-        ("watertight", "share of meshes every edge of which has two faces", _checked("is_watertight")),
-        ("winding", "share of meshes whose faces agree on which side is out", _checked("is_winding_consistent")),
-        ("volume", "share of meshes that enclose a positive volume", _positive_volume),
+        (
+            "watertight",
+            "share of meshes every edge of which has two faces",
+            _quality(lambda found: found["watertight"]),
+        ),
+        (
+            "winding",
+            "share of meshes whose faces agree on which side is out",
+            _quality(lambda found: found["winding_consistent"]),
+        ),
+        ("volume", "share of meshes that enclose a positive volume", _quality(lambda found: found["volume"] > 0)),
     )
     sound = [
         PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value)
@@ -170,15 +179,6 @@ def _cloud(sample: Sample, count: int) -> Tensor:
     return unit_box(points[order.repeat(math.ceil(count / len(points)))[:count]])
 
 
-def _checked(attribute: str) -> Callable[[Sample, str], float]:
-    return lambda sample, prompt: float(getattr(_mesh(sample), attribute)) if "faces" in sample else math.nan
-
-
-def _positive_volume(sample: Sample, prompt: str) -> float:
-    return float(_mesh(sample).volume > 0) if "faces" in sample else math.nan
-
-
-def _mesh(sample: Sample) -> Any:
-    import trimesh
-
-    return trimesh.Trimesh(sample["vertices"].numpy(), sample["faces"].numpy(), process=False)
+def _quality(asked: Callable[[Quality], bool]) -> Callable[[Sample, str], float]:
+    """1 or 0 for a mesh, NaN for a cloud."""
+    return lambda sample, prompt: float(asked(quality(sample))) if "faces" in sample else math.nan

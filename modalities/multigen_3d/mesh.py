@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from multigen.errors import UsageError
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 # Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995: lambda, and mu for a pass band of 0.1.
 _SHRINK, _GROW = 0.5, 0.526
-_SYMMETRY_POINTS = 4096
-_SYMMETRY_TOLERANCE = 0.02
 
 
 def finish(sample: Sample, /, *, size: float, smooth: int, faces: int) -> Sample:
@@ -33,31 +31,67 @@ def finish(sample: Sample, /, *, size: float, smooth: int, faces: int) -> Sample
     Raises:
         UsageError: `smooth` or `faces` for a point cloud, or `faces` for a mesh that is no oriented manifold.
     """
+    shaped = _shaped(sample, smooth=smooth, faces=faces)
+    key = "points" if "points" in shaped else "vertices"
+    return {**shaped, key: _placed(shaped[key], size=size)}
+
+
+def finish_in_place(made: Sample, given: Sample, /, *, size: float, smooth: int, faces: int) -> Sample:
+    """`finish`, but the box around `given` decides where it goes and how large it is, not that around the result.
+
+    Args:
+        made: in the cube [-1, 1]^3, in which `given` was centred with its longest side as 2.
+        size: longest side of `given` in the result; where it is another than it was, its foot stays where it is.
+    """
+    shaped = _shaped(made, smooth=smooth, faces=faces)
+    key = "points" if "points" in shaped else "vertices"
+    low, high = bounds(given)
+    longest = (high - low).max()
+    foot, middle = (low + high) / 2, (low + high) / 2
+    foot[1] = low[1]
+    placed = foot + (shaped[key].double() * longest / 2 + middle - foot) * (size / longest)
+    return {**shaped, key: placed.to(shaped[key])}
+
+
+def bounds(sample: Sample, /) -> tuple[Tensor, Tensor]:
+    """The corners (3,) of the box around the faces of a mesh, or the points of a cloud, float64."""
+    used = sample["vertices"][sample["faces"].flatten()] if "faces" in sample else sample["points"]
+    low, high = used.double().aminmax(dim=0)
+    return low, high
+
+
+def _shaped(sample: Sample, *, smooth: int, faces: int) -> Sample:
     if "points" in sample:
         if smooth or faces:
             raise UsageError(
                 "--smooth and --faces need a mesh, and this is a point cloud: leave them out, or give a mesh --model"
             )
-        return {**sample, "points": _placed(sample["points"], size=size)}
+        return sample
     if smooth:
         sample = _smoothed(sample, rounds=smooth)
     if 0 < faces < len(sample["faces"]):
         sample = _simplified(sample, faces=faces)
-    return {**sample, "vertices": _placed(sample["vertices"], size=size)}
+    return sample
 
 
-def quality(sample: Sample, /) -> dict[str, bool | int | float | None]:
+class Quality(TypedDict):
+    """How sound a mesh is."""
+
+    watertight: bool
+    """Every edge has exactly two faces."""
+    winding_consistent: bool
+    """The two faces of every edge run through it in opposite directions."""
+    volume: float
+    """Enclosed, in cubed units of the vertices; negative where the faces look inwards. Without a meaning unless
+    watertight and winding_consistent."""
+    components: int
+    """Pieces whose faces hang together by edges."""
+    genus: int | None
+    """Tunnels through all pieces together, by Euler's formula; None unless watertight."""
+
+
+def quality(sample: Sample, /) -> Quality:
     """How sound a mesh is.
-
-    Returns:
-        watertight: every edge has exactly two faces.
-        winding_consistent: the two faces of every edge run through it in opposite directions.
-        volume: enclosed, in cubed units of the vertices; negative where the faces look inwards. Without a meaning
-            unless watertight and winding_consistent.
-        components: pieces whose faces hang together by edges.
-        genus: tunnels through all pieces together, by Euler's formula; None unless watertight.
-        symmetry: share of the surface whose mirror image in the middle plane x = const of the bounding box lies
-            within 2 % of the longest side of the surface, by 4,096 points; 1 is symmetric.
 
     Raises:
         UsageError: the sample is a point cloud or has no faces.
@@ -84,20 +118,7 @@ def quality(sample: Sample, /) -> dict[str, bool | int | float | None]:
         "volume": float(mesh.volume),
         "components": components,
         "genus": components - euler // 2 if mesh.is_watertight else None,
-        "symmetry": _symmetry(vertices, faces),
     }
-
-
-def _symmetry(vertices: np.ndarray, faces: np.ndarray) -> float:
-    import igl
-    import numpy as np
-    import trimesh
-
-    low, high = vertices.min(0), vertices.max(0)
-    points, _ = trimesh.sample.sample_surface(trimesh.Trimesh(vertices, faces, process=False), _SYMMETRY_POINTS, seed=0)
-    mirrored = np.stack([low[0] + high[0] - points[:, 0], points[:, 1], points[:, 2]], axis=-1)
-    square, *_ = igl.point_mesh_squared_distance(mirrored, vertices, faces)
-    return float(np.mean(square <= (_SYMMETRY_TOLERANCE * (high - low).max()) ** 2))
 
 
 def _smoothed(sample: Sample, *, rounds: int) -> Sample:

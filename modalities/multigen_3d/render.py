@@ -7,6 +7,7 @@ import os
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ EXTENSIONS: Sequence[str] = (".png", ".mp4")
 _AZIMUTH, _ELEVATION = 35.0, 22.0  # degrees: a three-quarter view
 _PICTURE_RAYS, _FILM_RAYS = 4, 2
 _FRAMES, _FRAME_RATE = 60, 24
+_AHEAD = 20  # frames that are in memory at a time
+_MOST_THREADS = 8  # each takes some 100 MB for a film of one shape
 _BT709 = {"color_range": 1, "colorspace": 1, "color_primaries": 1, "color_trc": 1}  # ITU-T H.273; limited range
 _INK, _PAPER = 40, 231  # grey; the paper is the pictures' background
 _TITLE_LINES = 2
@@ -100,9 +103,21 @@ def preview(
 
 def _turn(scenes: Sequence[Scene], *, size: int) -> Iterator[list[np.ndarray]]:
     """The pictures of all scenes, frame by frame. The camera of the first frame is that of a still picture."""
-    for frame in range(_FRAMES):
+    from tqdm import tqdm
+
+    def pictures(frame: int) -> list[np.ndarray]:
         azimuth = _AZIMUTH + 360 * frame / _FRAMES
-        yield [scene.render(size=size, azimuth=azimuth, elevation=_ELEVATION, samples=_FILM_RAYS) for scene in scenes]
+        return [scene.render(size=size, azimuth=azimuth, elevation=_ELEVATION, samples=_FILM_RAYS) for scene in scenes]
+
+    # Embree and numpy let go of the interpreter, so threads are all that it takes.
+    with (
+        ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool,
+        tqdm(total=_FRAMES, unit="frame", leave=False, disable=None) as bar,
+    ):
+        for first in range(0, _FRAMES, _AHEAD):
+            for made in pool.map(pictures, range(first, min(first + _AHEAD, _FRAMES))):
+                bar.update()
+                yield made
 
 
 def _sheet(pictures: Sequence[np.ndarray], titles: Sequence[str] | None, *, columns: int) -> np.ndarray:

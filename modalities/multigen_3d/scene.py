@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from multigen.errors import GenerationError
+from multigen_3d.srgb import to_srgb
 from multigen_3d.triangles import dot, triangles, unit
 
 if TYPE_CHECKING:
@@ -57,10 +58,14 @@ class Scene:
                 "try pip install embreex, or draw no picture"
             ) from error
 
+        import numpy as np
+
         self._triangles = triangles(sample)
         self._floor = float(self._triangles.corners[..., 1].min())
         self._embree = EmbreeScene(robust=True)
         self._geometry = TriangleMesh(self._embree, self._triangles.corners)
+        # The first ray builds the tree; afterwards pictures may be made by several threads.
+        self._is_hit(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
 
     def render(self, *, size: int, azimuth: float, elevation: float, samples: int) -> np.ndarray:
         """(size, size, 3) uint8 in sRGB. The bounding sphere fills the picture, so all views have one scale.
@@ -83,7 +88,7 @@ class Scene:
             ground = self._ground(eye, rays, np.delete(np.arange(len(rays)), seen.pixels))
             image[ground.pixels] = _ground_color(ground, self._light(ground, side, turn=turn, samples=samples))
         image = image.reshape(size, _SUPERSAMPLES, size, _SUPERSAMPLES, 3).mean((1, 3))
-        return (_srgb(image) * 255 + 0.5).astype(np.uint8)
+        return (to_srgb(image) * 255 + 0.5).astype(np.uint8)
 
     def _object(self, eye: np.ndarray, rays: np.ndarray) -> tuple[_Seen, np.ndarray]:
         """What the rays hit, and its own colour there: (n, 3), linear."""
@@ -141,8 +146,12 @@ class Scene:
         behind, outside = dot(origins, toward), dot(origins, origins) - 1
         meets = np.flatnonzero(outward & ((outside <= 0) | ((behind < 0) & (behind * behind > outside))))
         is_open = outward.astype(np.float32)
-        is_open[meets] = self._embree.run(origins[meets], toward[meets], query="OCCLUDED") < 0
+        is_open[meets] = ~self._is_hit(origins[meets], toward[meets])
         return is_open
+
+    def _is_hit(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        hit: np.ndarray = self._embree.run(origins, directions, query="OCCLUDED") >= 0
+        return hit
 
 
 @final
@@ -196,20 +205,26 @@ def _tile_mean(values: np.ndarray, seen: _Seen, side: int) -> np.ndarray:
     rows, columns = rows - rows.min(initial=side), columns - columns.min(initial=side)
     grids = np.zeros((len(values) + 7, rows.max(initial=0) + 1, columns.max(initial=0) + 1), dtype=np.float32)
     grids[:, rows, columns] = np.concatenate([values, np.ones_like(values[:1]), seen.normals.T, seen.points.T])
+    normals, points = grids[-6:-3], grids[-3:]
+    height = np.einsum("ihw,ihw->hw", normals, points)
     for axis in (1, 2):
-        margins = [(0, 0)] * 3
-        margins[axis] = (_TILE // 2, _TILE // 2 - 1)
-        padded, length = np.pad(grids, margins), grids.shape[axis]
-        normals, points = grids[-6:-3], grids[-3:]
         sums = np.zeros_like(grids[:-6])
-        for shift in range(_TILE):
-            near = padded.take(range(shift, shift + length), axis)
-            same = np.einsum("ihw,ihw->hw", normals, near[-6:-3]) > _SAME_DIRECTION
-            same &= np.abs(np.einsum("ihw,ihw->hw", normals, near[-3:] - points)) < _SAME_PLANE
-            sums += near[:-6] * same
+        for shift in range(-_TILE // 2, _TILE // 2):
+            here, there = _shifted(shift, axis)
+            same = np.einsum("ihw,ihw->hw", normals[here], normals[there]) > _SAME_DIRECTION
+            same &= np.abs(np.einsum("ihw,ihw->hw", normals[here], points[there]) - height[here[1:]]) < _SAME_PLANE
+            sums[here] += grids[:-6][there] * same
         grids[:-6] = sums
     means = grids[:-6, rows, columns]
     return means[:-1] / means[-1]
+
+
+def _shifted(shift: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Of (c, h, w), what has a neighbour so far on along the axis, and those neighbours."""
+    here, there = [slice(None)] * 3, [slice(None)] * 3
+    here[axis] = slice(max(0, -shift), -shift if shift > 0 else None)
+    there[axis] = slice(max(0, shift), shift if shift < 0 else None)
+    return tuple(here), tuple(there)
 
 
 def _turn(azimuth: float) -> np.ndarray:
@@ -286,11 +301,3 @@ def _towards(ahead: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return np.where(dot(ahead, vectors)[:, None] < 0, -vectors, vectors)
-
-
-def _srgb(linear: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, encoding, of what is brought to [0, 1]."""
-    import numpy as np
-
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 POINTS = 2048
 FEWEST_FACES = 4  # a tetrahedron
+SMALLEST, LARGEST = 0.001, 1000.0
+"""Metres."""
 
 
 @dataclass(frozen=True)
 class ShapeOptions:
     """The flags of ``multigen 3d`` beside the shared ones."""
 
-    size: float = option(1.0, "longest side", unit="m", low=0.001, high=1000)
+    size: float = option(
+        1.0, "longest side; of an edit that of --init unless it is typed", unit="m", low=SMALLEST, high=LARGEST
+    )
     smooth: int = option(0, "rounds of Taubin smoothing of a mesh, which keep its volume", low=0, high=100)
     faces: int = option(0, "most triangles of a mesh; 0 is as many as were made", low=0, high=2_000_000)
     points: int = option(POINTS, "points of a cloud", low=256, high=16_384)
@@ -39,6 +43,9 @@ class ShapeOptions:
 class Shape:
     """Samples are meshes or point clouds, y up, in metres where the modality finished them.
 
+    A model makes them in the cube [-1, 1]^3, and takes an input of any size and place as centred in it, as long as
+    the cube is.
+
     mesh: {"vertices": (v, 3) float32, "faces": (f, 3) int64, "colors": (v, 3) float32 in [0, 1], sRGB}.
     points: {"points": (n, 3) float32, "colors": (n, 3) float32 in [0, 1], sRGB}.
     """
@@ -48,9 +55,14 @@ class Shape:
     extensions: ClassVar[Sequence[str]] = (".glb", ".obj", ".ply", ".stl", ".xyz", ".npz")
     default_model: ClassVar[str] = "voxels-small"
     complete_model: ClassVar[str] = "points-small"
-    complete_help: ClassVar[str] = "a mesh or point cloud that is a part of the object; the rest is made"
+    complete_help: ClassVar[str] = (
+        "a mesh or point cloud that is a part of the object; the rest is made. A part is in its place where it lies in "
+        "the frame of a finished object (--size wide, high and deep, centred, standing on y = 0), else in [-1, 1]^3; "
+        "otherwise it is as large as the whole"
+    )
     mask_help: ClassVar[str] = (
-        "a box of --init to make anew, as fractions of its height, width and depth: y=0:0.45 or x=0:0.5,y=0.2:1"
+        "a box of --init to make anew, as fractions of its width, height and depth: y=0:0.45 or x=0:0.5,y=0.2:1; the "
+        "rest stays in its place, as exact as the model's codec is"
     )
     show_flag: ClassVar[str] = "preview"
     show_extensions: ClassVar[Sequence[str]] = (".png", ".mp4")
@@ -86,6 +98,20 @@ class Shape:
 
         finished: Sample = finish(sample, size=options.size, smooth=options.smooth, faces=options.faces)
         return finished
+
+    def finish_in_place(self, made: Sample, given: Sample, options: ShapeOptions, /) -> Sample:
+        """Smooth and decimate, and set where the input was: the part of it that was kept is in its place."""
+        from multigen_3d.mesh import finish_in_place
+
+        return finish_in_place(made, given, size=options.size, smooth=options.smooth, faces=options.faces)
+
+    def fit(self, sample: Sample, typed: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """The size of an input, where it is one that can be typed."""
+        from multigen_3d.mesh import bounds
+
+        low, high = bounds(sample)
+        size = float((high - low).max())
+        return {"size": size} if SMALLEST <= size <= LARGEST else {}
 
     def show(self, samples: Sequence[tuple[str, Sample]], path: Path, /) -> None:
         """A picture of them side by side, or a film in which they turn."""

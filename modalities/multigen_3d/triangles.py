@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from multigen.errors import UsageError
+from multigen_3d.srgb import to_linear
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ def _faces(sample: Sample) -> Triangles:
     if not len(faces):
         raise UsageError("the mesh has no faces, so there is nothing to draw; give a mesh with faces")
     corners = _in_unit_sphere(vertices[faces])
-    return Triangles(corners=corners, normals=_corner_normals(faces, corners), colors=_linear(colors)[faces])
+    return Triangles(corners=corners, normals=_corner_normals(faces, corners), colors=_light(colors)[faces])
 
 
 def _balls(sample: Sample) -> Triangles:
@@ -61,7 +62,7 @@ def _balls(sample: Sample) -> Triangles:
     if not len(points):
         raise UsageError("the cloud has no points, so there is nothing to draw; give a cloud with points")
     step = math.ceil(len(points) / _MAX_BALLS)
-    points, colors = _in_unit_sphere(points[::step]), _linear(colors[::step])
+    points, colors = _in_unit_sphere(points[::step]), _light(colors[::step])
     ball = trimesh.creation.icosphere(subdivisions=1 if len(points) <= _FINE_BALLS else 0)
     normals = ball.vertices[ball.faces].astype(np.float32)
     corners = points[:, None, None] + _ball_radius(points) * normals
@@ -155,9 +156,7 @@ def dot(a: np.ndarray, b: np.ndarray, /) -> np.ndarray:
     return product
 
 
-def _linear(srgb: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, decoding."""
+def _light(srgb: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    srgb = np.clip(srgb, 0, 1)
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return to_linear(np.clip(srgb, 0, 1)).astype(np.float32)

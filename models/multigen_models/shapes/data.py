@@ -31,6 +31,9 @@ from multigen_models.shapes.colors import Colors
 from multigen_models.shapes.names import Name, shape_name
 from multigen_models.shapes.prepare import ARRAYS, LAYOUT, WIDE, prepare_all
 
+_OF = "meshes.sha256"
+"""In a prepared folder: which meshes.npz it was made of."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -92,16 +95,20 @@ def load_shapes(data: Path, /, *, cache: Path, workers: int = 1) -> Shapes:
 
     Raises
     ------
-    UsageError: the folder lacks one of its two files, or they do not fit together.
+    UsageError: the folder lacks one of its two files, they do not fit together, or other meshes were prepared.
     """
     rows, key = _read_metadata(data)
     kept = cache / f"shapes-{key}"
-    if not kept.is_dir():
+    digest = hashlib.sha256((data / "meshes.npz").read_bytes()).hexdigest()
+    if kept.is_dir():
+        _check_prepared(kept, digest)
+    else:
         parts = cache / f"preparing-{key}"
         parts.mkdir(parents=True, exist_ok=True)
         whole = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
         try:
             prepare_all(data, rows, whole, parts=parts, workers=workers)
+            (whole / _OF).write_text(digest)
             os.replace(whole, kept)
         except BaseException:
             shutil.rmtree(whole, ignore_errors=True)
@@ -111,6 +118,15 @@ def load_shapes(data: Path, /, *, cache: Path, workers: int = 1) -> Shapes:
     shapes = _describe(rows, json.loads((kept / "shapes.json").read_text()))
     training, validation = split_by_family(shapes)
     return Shapes(shapes, training, validation, **arrays)
+
+
+def _check_prepared(kept: Path, digest: str) -> None:
+    """Raise UsageError where a folder says that it was prepared from other meshes."""
+    of = kept / _OF
+    if of.is_file() and of.read_text() != digest:
+        raise UsageError(
+            f"{kept} was prepared from another meshes.npz of the same size: delete it, or give its own data"
+        )
 
 
 def split_by_family(shapes: Sequence[Shape], /, *, fraction: float = 1 / 11) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -36,7 +36,7 @@ class PointsSmall:
     """A `multigen.model.Model`; the state is (points, 6): x, y, z in the cube, then red, green, blue, standardised.
 
     The network was trained with noise that suits the points (`multigen_models.shapes.transport`). That leaves the ODE
-    right, but not the SDE, so samplers that add noise are no use here; and edits are those of
+    right, but not the SDE, so samplers that add noise are refused; and edits are those of
     `multigen_models.shapes.set_edits`.
     """
 
@@ -48,6 +48,7 @@ class PointsSmall:
     name: str = "points-small"
     modality: str = "3d"
     kind: str = "points"
+    paired: bool = True
     defaults: ClassVar[Defaults] = Defaults(steps=32, guidance="cfg:scale=3", sigma_max=250.0)
     axes: ClassVar[Mapping[str, int]] = {}
     loader: ClassVar[str] = "points-small"

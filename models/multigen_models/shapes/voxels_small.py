@@ -75,7 +75,9 @@ class VoxelsSmall:
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Of a mesh of any size and place. Raises UsageError for a sample without faces or without a surface."""
         if "faces" not in sample:
-            raise UsageError("the sample is a point cloud, and voxels-small takes a mesh: give a file with faces")
+            raise UsageError(
+                "this is a point cloud, and voxels-small takes a mesh: give a file with faces, or a --model of points"
+            )
         used, faces = sample["faces"].unique(return_inverse=True)
         centre, sides = _box(sample["vertices"][used])
         vertices = (sample["vertices"][used].double() - centre) / (sides.max() / 2)
