@@ -264,12 +264,15 @@ def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | 
     rows = [("metric", "value [95 %]", "real samples [95 %]", "chance", "better", "n")]
     notes = []
     for r in results:
-        if r.interval is None:
+        if r.note:
             notes.append(f"{r.metric}: {r.note}")
+        if r.interval is None:
             continue
         best = f"near {r.best:g}" if r.best is not None else ""
         better = best or {True: "higher", False: "lower", None: ""}[r.higher_is_better]
         n = f"{r.n}" + (f" against {r.reference}" if r.reference else "")
+        if r.floor_reference:
+            n += f" (real: {r.floor_n} against {r.floor_reference})"
         chance = "" if r.chance is None else digits(r.chance)
         name = f"{r.metric}{f' ({r.unit})' if r.unit else ''}"
         rows.append((name, shown(r.interval), shown(r.floor), chance, better, n))

@@ -5,8 +5,8 @@ reach against real samples. Features are (n, d); all is computed in float64.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -21,17 +21,32 @@ KAD_SCALE = 100.0
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its interval."""
+    """An estimate and the ends of its interval, NaN where none can be told.
+
+    error: the standard error, NaN where it was not found.
+    """
 
     value: float
     low: float
     high: float
+    error: float = field(default=math.nan, compare=False)
+
+    @classmethod
+    def none(cls, value: float, /) -> "Interval":
+        """A value of which cannot be said how sure it is."""
+        return cls(value, math.nan, math.nan)
+
+    def within(self, low: float, high: float, /) -> "Interval":
+        """With ends that do not leave the range of the values."""
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
 
 def shown(interval: Interval | None, /) -> str:
-    """A value and its interval with the digits that mean something."""
+    """A value and its interval, if there is one, with the digits that mean something."""
     if interval is None:
         return ""
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return digits(interval.value)
     return f"{digits(interval.value)} [{digits(interval.low)}, {digits(interval.high)}]"
 
 
@@ -54,10 +69,14 @@ def bootstrap(
     clusters: one (n,) integer tensor for each independent set, naming each sample's cluster; `torch.arange(n)` where
     every sample stands alone.
 
-    Returns the statistic of the samples as they are, and the quantiles (1 - level) / 2 and (1 + level) / 2.
+    Returns the statistic of the samples as they are, the quantiles (1 - level) / 2 and (1 + level) / 2, and the
+    deviation of the draws. There are no ends where a set is of one cluster: to draw it again changes nothing.
     """
-    generator = torch.Generator().manual_seed(seed)
     members = [torch.unique(names, return_inverse=True)[1] for names in clusters]
+    value = _as_it_is(statistic, clusters)
+    if any(int(member.max()) == 0 for member in members):
+        return Interval.none(value)
+    generator = torch.Generator().manual_seed(seed)
     drawn = []
     for _ in range(repeats):
         counts = []
@@ -66,28 +85,45 @@ def bootstrap(
             draws = torch.randint(n, (n,), generator=generator).bincount(minlength=n)
             counts.append(draws[member].double())
         drawn.append(statistic(*counts))
-    value = statistic(*(torch.ones(len(names), dtype=torch.float64) for names in clusters))
-    return Interval(value, *_ends(torch.tensor(drawn, dtype=torch.float64), level))
+    found = torch.tensor(drawn, dtype=torch.float64)
+    return Interval(value, *_ends(found, level), _deviation(found))
 
 
 def jackknife(
-    statistic: Callable[..., float], /, *clusters: Tensor, repeats: int = 1000, level: float = 0.95, seed: int = 0
+    statistic: Callable[..., float],
+    /,
+    *clusters: Tensor,
+    left_out: float = 0.5,
+    repeats: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
-    """Delete-half jackknife (Shao and Wu, Annals of Statistics 17:1176, 1989), for statistics of nearest neighbours.
+    """Delete-d jackknife (Shao and Wu, Annals of Statistics 17:1176, 1989), for statistics of nearest neighbours.
 
-    A random half of every set's clusters is left out, again and again; the statistic's scatter around its mean over
-    the halves is put around its value on everything. Halves of n scatter as much as samples of n do (a half has twice
-    the variance, half of which the finite population takes back). Unlike `bootstrap`, no sample is ever its own
-    neighbour, and how the statistic depends on the number of samples does not shift the interval.
+    A random part of every set's clusters is left out, again and again; the statistic's scatter around its mean over
+    what is kept, times the root of kept / left out, is put around its value on everything. Half is left out by default,
+    where that factor is 1. Unlike `bootstrap`, no sample is ever its own neighbour, and how the statistic depends on
+    the number of samples does not shift the interval.
 
-    statistic, clusters: as in `bootstrap`; the tensors hold ones and zeros.
+    left_out: the share of clusters, at least one of each set: a small one for a smooth statistic whose scatter depends
+    on the number of samples. statistic, clusters: as in `bootstrap`, and so is what is returned; the tensors hold ones
+    and zeros.
     """
+    value = _as_it_is(statistic, clusters)
+    counts = [len(torch.unique(names)) for names in clusters]
+    if min(counts) < 2:
+        return Interval.none(value)
+    left = [max(1, int(count * left_out)) for count in counts]
     generator = torch.Generator().manual_seed(seed)
-    halves = [[_half(names, generator) for names in clusters] for _ in range(repeats)]
-    drawn = torch.tensor([statistic(*half) for half in halves], dtype=torch.float64)
-    value = statistic(*(torch.ones(len(names), dtype=torch.float64) for names in clusters))
-    low, high = _ends(drawn - drawn.nanmean(), level)
-    return Interval(value, value + low, value + high)
+    parts = [
+        [_part(names, count - out, generator) for names, count, out in zip(clusters, counts, left, strict=True)]
+        for _ in range(repeats)
+    ]
+    drawn = torch.tensor([statistic(*part) for part in parts], dtype=torch.float64)
+    factor = math.sqrt(sum((count - out) / out for count, out in zip(counts, left, strict=True)) / len(counts))
+    scattered = factor * (drawn - drawn.nanmean())
+    low, high = _ends(scattered, level)
+    return Interval(value, value + low, value + high, _deviation(scattered))
 
 
 def between_halves(
@@ -95,6 +131,7 @@ def between_halves(
     clusters: Tensor,
     /,
     *,
+    sizes: tuple[int, int] | None = None,
     repeats: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -102,19 +139,43 @@ def between_halves(
     """What a comparison of two sets reads where there is no difference: its mean and quantiles over random halves.
 
     statistic: takes ones and zeros (n,) for the half that is one set, and for the other half. clusters: (n,) as in
-    `bootstrap`; a cluster stays in one half.
+    `bootstrap`; a cluster stays in one half. sizes: how many samples of the halves count, drawn from each anew; a half
+    that has no more counts whole, as by default.
     """
     generator = torch.Generator().manual_seed(seed)
-    halves = [_half(clusters, generator) for _ in range(repeats)]
-    drawn = torch.tensor([statistic(half, 1 - half) for half in halves], dtype=torch.float64)
-    return Interval(float(drawn.nanmean()), *_ends(drawn, level))
+    count, (most, others) = len(torch.unique(clusters)), sizes or (len(clusters), len(clusters))
+    drawn = []
+    for _ in range(repeats):
+        half = _part(clusters, count - count // 2, generator)
+        drawn.append(statistic(_thinned(half, most, generator), _thinned(1 - half, others, generator)))
+    found = torch.tensor(drawn, dtype=torch.float64)
+    return Interval(float(found.nanmean()), *_ends(found, level))
 
 
-def _half(clusters: Tensor, generator: torch.Generator) -> Tensor:
-    """Ones (n,) for a random half of the clusters, the larger one of an odd number."""
+def _as_it_is(statistic: Callable[..., float], clusters: Sequence[Tensor]) -> float:
+    return statistic(*(torch.ones(len(names), dtype=torch.float64) for names in clusters))
+
+
+def _part(clusters: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Ones (n,) for so many of the clusters, drawn at random."""
     _, member = torch.unique(clusters, return_inverse=True)
     place = torch.randperm(int(member.max()) + 1, generator=generator)
-    return (place < (len(place) + 1) // 2)[member].double()
+    return (place < count)[member].double()
+
+
+def _thinned(chosen: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Ones (n,) for at most so many of those that are chosen (n,)."""
+    places = chosen.nonzero()[:, 0]
+    if len(places) <= most:
+        return chosen
+    kept = places[torch.randperm(len(places), generator=generator)[:most]]
+    return torch.zeros_like(chosen).index_fill_(0, kept, 1.0)
+
+
+def _deviation(values: Tensor) -> float:
+    """Of those that are numbers, NaN where there are fewer than two."""
+    numbers = values[values.isfinite()]
+    return float(numbers.std()) if len(numbers) > 1 else math.nan
 
 
 def _ends(values: Tensor, level: float) -> tuple[float, float]:
@@ -132,6 +193,31 @@ def wilson(successes: float, n: float, /, *, level: float = 0.95) -> Interval:
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def proportion(hits: Tensor, clusters: Tensor, /, *, level: float = 0.95) -> Interval:
+    """The share of hits (n,), 0 or 1 each, with Wilson's interval for samples that are not independent.
+
+    Its number of trials is what n samples of these clusters (n,) are worth: n over the design effect, which is the
+    variance of the share between clusters over that of n independent samples (Kish; Korn and Graubard, Survey
+    Methodology 24:193, 1998), and never more than n. Where all hits are equal the effect cannot be told: a cluster is
+    worth one trial then. There are no ends for one cluster.
+
+    Unlike those of `bootstrap`, the ends of no hits at all and of nothing else lie apart.
+    """
+    values, n = hits.double(), len(hits)
+    share = float(values.mean())
+    _, member = torch.unique(clusters, return_inverse=True)
+    count = int(member.max()) + 1
+    if count < 2:
+        return Interval.none(share)
+    if share in (0.0, 1.0):
+        return wilson(share * count, count, level=level)
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, member, values - share)
+    between = float(sums.square().sum()) / n**2 * count / (count - 1)
+    alone = share * (1 - share) / (n - 1)
+    worth = n * alone / max(between, alone)
+    return wilson(share * worth, worth, level=level)
 
 
 # --- kernel distances -------------------------------------------------------------------------------------------------

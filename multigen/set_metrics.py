@@ -18,8 +18,14 @@ from multigen.metrics import Interval, between_halves, jackknife
 
 Statistic: TypeAlias = Callable[..., float]
 
-SHARES = frozenset({"1-NNA", "COV", "coverage"})
-"""Those between 0 and 1."""
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "1-NNA": (0, 1),
+    "COV": (0, 1),
+    "MMD": (0, math.inf),
+    "density": (0, math.inf),
+    "coverage": (0, 1),
+}
+"""Between which their values lie."""
 
 
 def one_nna(real: Tensor, generated: Tensor, between: Tensor, /) -> Statistic:
@@ -159,7 +165,7 @@ def compare(
     found = {}
     for name, one in statistics(real, generated, between).items():
         interval = jackknife(one, names, torch.arange(m), repeats=repeats, seed=seed)
-        found[name] = _share(interval) if name in SHARES else interval
+        found[name] = interval.within(*LIMITS[name])
     return found
 
 
@@ -174,10 +180,6 @@ def real_values(
     names = torch.arange(len(real)) if clusters is None else clusters
     found = statistics(real, real, real)
     return {name: between_halves(one, names, repeats=repeats, seed=seed) for name, one in found.items()}
-
-
-def _share(interval: Interval) -> Interval:
-    return Interval(interval.value, max(0.0, interval.low), min(1.0, interval.high))
 
 
 def _weights(given: Tensor | None, n: int) -> Tensor:

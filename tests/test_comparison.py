@@ -16,14 +16,17 @@ from pyarrow import parquet
 from multigen import compare_verb, registry
 from multigen.cli import main
 from multigen.comparison import Arm, Study, arms
-from multigen.comparison.findings import Agreement, find, pairs
+from multigen.comparison import findings as findings_module
+from multigen.comparison.column import Column
+from multigen.comparison.findings import Agreement, Contrast, Cost, find, pairs, undecidable
 from multigen.comparison.oracle import mixture, oracle
 from multigen.comparison.run import Runner, Share
 from multigen.comparison.tables import contrasts, markdown, results, samples, to_csv, to_parquet
 from multigen.errors import UsageError
-from multigen.evaluation import Collection, Evidence, Record, measure
+from multigen.evaluation import Collection, Evidence, PerSample, Record, measure
 from multigen.evaluation.general import GENERAL
 from multigen.job import generate
+from multigen.metrics import Interval
 from multigen.options import read_toml
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "multigen-digits"
@@ -232,7 +235,101 @@ def test_faulty_samples_leave_pairs_alone(tmp_path, real):
     evidence = [Evidence(made, runner.real("digits")) for made in (runner.collection(few), kept)]
     for metric in runner.metrics("digits"):
         one, other = (measure(e, [metric], runner.extractor("digits"), repeats=20)[0].interval.value for e in evidence)
+        if metric.best is not None:
+            one, other = abs(one - metric.best), abs(other - metric.best)
         assert told[metric.name] == pytest.approx(other - one, abs=1e-9), metric.name
+
+
+# --- differences of two arms ------------------------------------------------------------------------------------------
+
+FIRST, SECOND = (Arm("toys", sampler=name) for name in ("first", "second"))
+
+
+def toys(values, *, faulty=(), features=None):
+    """Samples with a value each; each is its own prompt."""
+    found = []
+    for i, value in enumerate(values):
+        seen = {} if features is None else {"toy": features[i]}
+        found.append(
+            Record(f"{i}", f"p{i}", f"p{i}", f"{i}", {"value": value}, seen, ("broken",) if i in faulty else ())
+        )
+    return Collection.of(found)
+
+
+class Toy:
+    name, fingerprint = "toy", "1"
+
+
+def column(metric, first, second, real=None):
+    evidence = {arm: Evidence(made, real) for arm, made in ((FIRST, first), (SECOND, second))}
+    return Column(metric, evidence, Toy(), None, 100)
+
+
+def value_metric(**told):
+    return PerSample(name="value", about="", source="", value=lambda sample, prompt: 0.0, **told)
+
+
+def normal(n, d=4, *, seed=0, shift=0.0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+def test_the_better_arm_is_better_on_the_samples_of_both():
+    """The second arm is better on every shared sample, and has the only one that is very bad in both."""
+    one = [float(i) for i in range(20)]
+    made = column(
+        value_metric(higher_is_better=True), toys([*one, -500.0], faulty=[20]), toys([*(v + 1 for v in one), -500.0])
+    )
+    assert made.result(FIRST).interval.value > made.result(SECOND).interval.value
+    found = made.difference(FIRST, SECOND)
+    assert (found.interval.value, found.p < 0.001, made.better(found)) == (pytest.approx(1), True, True)
+
+
+def test_where_a_value_is_best_the_distances_from_it_are_compared():
+    metric = value_metric(higher_is_better=None, best=1.0)
+    noise = normal(40, 1)[:, 0]
+    below, above = (torch.full((40,), place) + 0.05 * noise for place in (0.2, 1.3))
+    made = column(metric, toys(below.tolist()), toys(above.tolist()))
+    found = made.difference(FIRST, SECOND)
+    assert found.interval.value == pytest.approx(0.3 - 0.8, abs=0.05)
+    assert made.better(found)
+    assert found.p < 1e-6
+    rows = (place + 0.3 * (row - row.mean()) for place, row in ((0.7, noise), (1.3, normal(40, 1, seed=1)[:, 0])))
+    alike = column(metric, *(toys(row.tolist()) for row in rows))
+    assert alike.difference(FIRST, SECOND).p > 0.9  # 0.6 apart, and as far from 1
+
+
+def test_sets_are_judged_by_their_distance_from_the_best_value():
+    """Copies of real samples have a low 1-NNA, samples of the same distribution one near 0.5."""
+    rows = normal(60)
+    metric = next(m for m in GENERAL if m.name == "1-nna")
+    copies, fresh = (toys([0.0] * 60, features=x) for x in (rows + 1e-3, normal(60, seed=1)))
+    made = column(metric, copies, fresh, toys([0.0] * 60, features=rows))
+    found = made.difference(FIRST, SECOND)
+    assert made.result(FIRST).interval.value < 0.1 < 0.35 < made.result(SECOND).interval.value
+    assert (made.better(found), found.interval.value < -0.3, found.p < 1e-4) == (True, True, True)
+
+
+def test_the_cheapest_arm_that_is_not_worse_is_told_by_paired_differences():
+    """All intervals overlap; the cheapest arm is worse on every sample by a little, the next one is not."""
+    spread = 10 * normal(30, 1)[:, 0]
+    arms = [Arm("toys", steps=steps) for steps in (1, 2, 3)]
+    values = spread - 0.5, spread + torch.tensor([0.1, -0.12]).repeat(15), spread
+    evidence = {arm: Evidence(toys(row.tolist())) for arm, row in zip(arms, values, strict=True)}
+    costs = {arm: Cost(float(arm.steps), 1.0, 30, 0) for arm in arms}
+    (found,) = findings_module._leader(
+        "toys", Column(value_metric(higher_is_better=True), evidence, None, None, 100), costs
+    )
+    assert (found.best.steps, found.cheapest.steps) == (3, 2)
+
+
+def test_what_so_few_prompts_cannot_show_is_said():
+    contrast = Contrast("toys", "value", "sampler", "a", "b", {}, Interval(1, 0.5, 2), 0.03, 1.0, True, least=2**-4)
+    assert undecidable([contrast]) == (
+        "With so few prompts and so many comparisons no difference could be significant by value (p at least 0.062)."
+    )
+    assert "p at least 1)" in undecidable([contrast] * 20)
+    assert undecidable([dataclasses.replace(contrast, least=2**-15)] * 133) == ""
+    assert undecidable([]) == ""
 
 
 def test_levels_that_are_as_good_share_their_place():

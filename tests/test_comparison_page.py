@@ -19,10 +19,13 @@ from devtools import chromium_page
 from PIL import Image
 
 from multigen.comparison import charts, gallery
+from multigen.comparison.differences import agreement
+from multigen.comparison.findings import Agreement
 from multigen.comparison.oracle import OracleError
 from multigen.comparison.page import page
 from multigen.comparison.quality import Design, front
 from multigen.comparison.run import Runner
+from multigen.comparison.study import Arm
 from multigen.evaluation import PerSample, Record
 from multigen.metrics import Interval, digits, shown
 from multigen_3d.embed import embed as embed_shape
@@ -175,6 +178,19 @@ def test_a_metric_without_a_value_says_why(made, elements):
         assert f"{metric.name} (needs training samples, --training)" in said[0]
 
 
+def test_the_best_arm_and_the_cheapest_that_is_not_worse_are_told(made, elements):
+    _, findings, _, _ = made
+    rows = [e["text"] for e in elements.of("tr")]
+    assert len(findings.leaders) == len(EVERY)
+    for leader in findings.leaders:
+        told = leader.metric
+        for arm in (leader.best, leader.cheapest):
+            interval = next(r.interval for r in findings.results[arm] if r.metric == leader.metric)
+            told += Design.of(findings, leader.modality).name(arm) + shown(interval)
+            told += digits(findings.costs[arm].evaluations)
+        assert told in rows
+
+
 def test_the_pareto_front_is_of_arms_that_none_beats(made, elements):
     runner, findings, _, _ = made
     rings = 0
@@ -228,11 +244,11 @@ def test_differences_are_counted(made, elements):
 
 def test_agreement_shows_each_order(made, elements):
     _, findings, _, _ = made
-    (agreement,) = findings.agreements
+    (found,) = findings.agreements
     (svg,) = elements.of("svg", "orders")
-    for modality, (first, second, *others) in agreement.order.items():
+    for modality, (first, second, *others) in found.order.items():
         assert f"{modality}: {' > '.join([f'{first} = {second}', *others])}" in svg["aria-label"]
-    assert len(elements.of("line", "tie")) == len(agreement.order)  # the first two of each are as good
+    assert len(elements.of("line", "tie")) == len(found.order)  # the first two of each are as good
     assert any(e["text"] == "W = 0.62, p = 0.04" for e in elements.of("p", "quiet"))
 
 
@@ -308,6 +324,18 @@ def test_small_values_are_seen_beside_large_ones():
     assert negative.at(0.1) - negative.at(-0.01) > 0.02
     alike = [Interval(v, v - 0.1, v + 0.1) for v in (0.5, 0.7, 0.9)]
     assert charts.spread(alike).bend(3.0) == 3.0
+
+
+def test_an_arm_without_an_interval_is_drawn_and_its_orders_may_be_undefined():
+    lines = [charts.Line(0, [charts.Point(x, Interval.none(x), "", False) for x in (1.0, 2.0)])]
+    x = charts.linear([1, 2])
+    svg = charts.curves(lines, [], x, x, name="", below="", floor=Interval.none(1.5), best=None)
+    assert "nan" not in svg
+    assert shown(Interval.none(0.25)) == "0.25"
+    order = {name: ["a", "b", "c"] for name in ("audio", "video")}
+    undecided = Agreement("kad", "sampler", math.nan, math.nan, order, {"audio": [1, 2, 3], "video": [2, 2, 2]})
+    arms = [Arm("audio", sampler=name) for name in "abc"]
+    assert "W is undefined: a modality holds all equal" in agreement([undecided], arms)
 
 
 def test_an_interval_without_an_end_is_drawn_as_its_value():

@@ -124,6 +124,19 @@ def test_what_is_missing_is_said():
     assert results(unprompted)["prompt-accuracy"].note == "needs prompts"
 
 
+def test_samples_none_of_which_can_be_measured_are_said_to_be():
+    silent = Collection.of(Record(f"{i}", prompt, prompt, "", faults=("silent",)) for i, prompt in enumerate("ab"))
+    assert {r.note for r in results(silent, collected(prompts(3))).values()} == {
+        "there is no sample that can be measured"
+    }
+
+
+def test_all_right_and_one_prompt_are_no_certainty():
+    found = results(collected(prompts(12, 4)))["prompt-accuracy"]
+    assert (found.interval.value, found.interval.high) == (1, 1)
+    assert 0.7 < found.interval.low < 0.8  # twelve prompts: Wilson's is 0.76
+
+
 def test_intervals_are_wider_for_few_prompts_than_for_many():
     similarity = prompted.values(collected(prompts(4, 30), noise=0.35), BY_NAME["prompt-accuracy"], Reader())
     assert similarity.shape == (120,)

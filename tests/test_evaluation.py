@@ -1,5 +1,6 @@
 """Evaluation of any modality: collections, results with intervals and floors, and what is flagged."""
 
+import dataclasses
 import itertools
 import math
 
@@ -20,7 +21,7 @@ from multigen.evaluation import (
     read_collection,
 )
 from multigen.evaluation.general import GENERAL, standardised
-from multigen.metrics import bootstrap, gaussian, median_distance, vendi
+from multigen.metrics import bootstrap, gaussian, median_distance, vendi, wilson
 from multigen.options import NoOptions
 
 
@@ -120,6 +121,81 @@ def test_metrics_worsen_step_by_step_as_samples_do(kind):
     assert distances[-1] > distances[0] + 0.1
 
 
+# --- numbers of samples -----------------------------------------------------------------------------------------------
+
+
+def test_a_perfect_model_reaches_the_floor_whatever_the_numbers_of_samples():
+    """64 made samples and 600 real ones of one distribution."""
+    found = results(collected(normal(64)), collected(normal(600, seed=1)), collected(normal(200, seed=2)))
+    for name, result in found.items():
+        if result.interval is None:
+            continue
+        assert result.floor.low <= result.interval.value <= result.floor.high, name
+    assert found["1-nna"].interval.value == pytest.approx(0.5, abs=0.12)
+    for name in ("1-nna", "density", "coverage"):
+        r = found[name]
+        assert (r.n, r.reference, r.floor_n, r.floor_reference) == (64, 64, 64, 64), name
+    for name in ("kad", "vendi", "nearest-training"):
+        r = found[name]
+        assert (r.n, r.reference, r.floor_n, r.floor_reference) == (64, 600, 64, 300), name
+
+
+def test_the_larger_set_is_thinned_out_for_neighbours_whichever_it_is():
+    few, many = collected(normal(40)), collected(normal(400, seed=1))
+    for made, real in ((few, many), (many, few)):
+        found = results(made, real, metrics=(BY_NAME["1-nna"],))["1-nna"]
+        assert (found.n, found.reference) == (40, 40)
+        assert found.interval.value == pytest.approx(0.5, abs=0.2)  # of all 440 it would be 0.83
+
+
+def test_a_floor_of_too_few_real_samples_says_how_many_they_were():
+    found = results(collected(normal(64)), collected(normal(64, seed=1)), metrics=(BY_NAME["1-nna"],))["1-nna"]
+    assert (found.n, found.reference, found.floor_n, found.floor_reference) == (64, 64, 32, 32)
+
+
+# --- intervals that would say nothing ---------------------------------------------------------------------------------
+
+
+def test_one_prompt_has_no_interval_and_says_so():
+    made = collected(normal(20), prompts=["first"] * 20, clusters=["first"] * 20)
+    found = results(made, metrics=(FIRST,))["first"]
+    assert found.note == "all are of one prompt or source: no interval"
+    assert math.isnan(found.interval.low)
+    assert found.interval.value == pytest.approx(float(normal(20)[:, 0].mean()))
+    one_source = collected(normal(30, seed=1), clusters=["tape"] * 30)
+    found = results(collected(normal(20)), one_source, metrics=(BY_NAME["kad"],))["kad"]
+    assert (found.note, found.floor) == ("all are of one prompt or source: no interval", None)
+
+
+def test_values_that_are_all_equal_have_no_interval_and_say_so():
+    found = results(collected(torch.ones(20, 8), prompts=["first"] * 20), metrics=(FIRST,))["first"]
+    assert found.note == "the same in all resamplings: no interval"
+    assert (found.interval.value, math.isnan(found.interval.high)) == (1.0, True)
+    far = results(collected(normal(30, shift=50)), collected(normal(30, seed=1)), metrics=(BY_NAME["1-nna"],))["1-nna"]
+    assert (far.interval.value, far.note) == (1.0, "the same in all resamplings: no interval")
+
+
+def test_a_share_of_all_samples_has_an_interval():
+    positive = dataclasses.replace(FIRST, value=lambda sample, prompt: float(sample["v"][0] > 0), share=True)
+    recorder = dataclasses.replace(RECORDER, metrics=(positive,))
+    made = Collection.of(
+        recorder({"v": torch.ones(8)}, name=f"{i}", prompt="first", cluster=f"{i // 2}") for i in range(40)
+    )
+    found = results(made, metrics=(positive,))["first"]
+    assert (found.interval.value, found.interval.high, found.note) == (1, 1, "")
+    assert found.interval.low == pytest.approx(wilson(20, 20).low)
+
+
+def test_intervals_of_sets_stay_in_the_range_of_the_values():
+    copies = normal(40, seed=1)
+    for made in (copies + 1e-4, normal(40, shift=1.2), normal(40, scale=0.1)):
+        for name, result in results(collected(made), collected(copies)).items():
+            if result.interval is None or math.isnan(result.interval.low):
+                continue
+            low, high = BY_NAME[name].limits
+            assert low <= result.interval.low <= result.interval.high <= high, name
+
+
 def test_copies_of_training_samples_are_told():
     training = normal(200, seed=2)
     found = results(collected(training[:60] + 1e-3), collected(normal(60, seed=1)), collected(training))
@@ -165,6 +241,7 @@ def test_what_is_missing_is_said():
     assert results(made)["kad"].note == "needs real samples, --against"
     assert results(made, real)["nearest-training"].note == "needs training samples, --training"
     assert "too few samples: 5" in results(collected(normal(5)), real)["kad"].note
+    assert "too few samples: 3" in results(made, real, collected(normal(3)))["nearest-training"].note
     (bare,) = measure(Evidence(made, real), (BY_NAME["kad"],))
     assert "needs features" in bare.note
     assert results(collected(normal(20), prompts=[""] * 20), metrics=(FIRST,))["first"].note == "needs prompts"

@@ -11,17 +11,22 @@ from torch import Tensor
 
 from multigen.metrics import (
     Interval,
+    between_halves,
     bootstrap,
     distances,
     gaussian,
+    jackknife,
     kad,
     kad_floor,
     median_distance,
     mmd2,
     nearest_distance,
     nearest_ratio,
+    proportion,
     ranks,
     recall,
+    shown,
+    vendi,
     wilson,
 )
 
@@ -100,6 +105,93 @@ def test_wilson_agrees_with_scipy(successes: int, n: int, level: float) -> None:
     expected = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
     interval = wilson(successes, n, level=level)
     assert (interval.value, interval.low, interval.high) == pytest.approx((successes / n, *expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("resample", [bootstrap, jackknife])
+def test_one_cluster_has_no_interval(resample: Callable[..., Interval]) -> None:
+    values = normal(20, 1, 0)[:, 0]
+    found = resample(mean_of(values), torch.zeros(20, dtype=torch.int64))
+    assert found.value == pytest.approx(float(values.mean()))
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert shown(found) == f"{found.value:.3g}"
+
+
+def test_a_standard_error_comes_with_the_interval() -> None:
+    values = normal(400, 1, 0)[:, 0]
+    error = float(values.std()) / 20
+    for found in (
+        bootstrap(mean_of(values), torch.arange(400)),
+        jackknife(mean_of(values), torch.arange(400)),
+        jackknife(mean_of(values), torch.arange(400), left_out=0.1),
+    ):
+        assert found.error == pytest.approx(error, rel=0.08)
+        assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_ends_stay_in_the_range_of_the_values() -> None:
+    assert Interval(0.1, -0.2, 0.4).within(0, 1) == Interval(0.1, 0, 0.4)
+    assert math.isnan(Interval.none(0.5).within(0, 1).low)
+
+
+def test_halves_count_as_many_as_are_asked_for() -> None:
+    seen: list[tuple[float, float]] = []
+    clusters = torch.arange(30) // 3
+
+    def keep(u: Tensor, v: Tensor) -> float:
+        assert not set(clusters[u > 0].tolist()) & set(clusters[v > 0].tolist())
+        seen.append((float(u.sum()), float(v.sum())))
+        return 0.0
+
+    between_halves(keep, clusters, sizes=(4, 12), repeats=20)
+    assert set(seen) == {(4, 12)}
+    seen.clear()
+    between_halves(keep, clusters, sizes=(40, 40), repeats=20)
+    assert set(seen) == {(15, 15)}
+
+
+def test_a_proportion_of_single_samples_is_wilsons() -> None:
+    for hits in (0, 13, 40):
+        found = proportion((torch.arange(40) < hits).double(), torch.arange(40))
+        expected = wilson(hits, 40)
+        assert (found.value, found.low, found.high) == pytest.approx((hits / 40, expected.low, expected.high))
+
+
+def test_samples_that_say_the_same_are_worth_one() -> None:
+    hits = (torch.arange(20) < 7).double().repeat_interleave(10)
+    found = proportion(hits, torch.arange(20).repeat_interleave(10))
+    few, many = wilson(7, 20), wilson(70, 200)
+    assert found.high - found.low == pytest.approx(few.high - few.low, rel=0.05)
+    assert found.high - found.low > 2 * (many.high - many.low)
+    always = proportion(torch.ones(60), torch.arange(60) // 10)
+    assert (always.low, always.high) == pytest.approx((wilson(6, 6).low, 1))
+    assert math.isnan(proportion(torch.ones(5), torch.zeros(5)).low)
+
+
+def test_a_proportion_holds_the_truth_as_often_as_it_says() -> None:
+    """Sixteen prompts of four samples each: samples of one prompt have one chance, which is 0.9 on average."""
+    generator = torch.Generator().manual_seed(0)
+    chances = torch.rand(500, 16, 1, generator=generator) ** (1 / 9)  # beta(9, 1) has mean 0.9
+    hits = (torch.rand(500, 16, 4, generator=generator) < chances).double().flatten(1)
+    found = [proportion(row, torch.arange(64) // 4) for row in hits]
+    assert 0.92 <= sum(i.low <= 0.9 <= i.high for i in found) / 500 <= 0.99
+
+
+def test_the_error_of_a_vendi_score_is_its_deviation() -> None:
+    """Halves scatter less than the whole does, because a score of fewer samples is lower."""
+    kernel = gaussian(median_distance(normal(200, 8, 999)))
+    fresh = torch.tensor([vendi(normal(64, 8, 5000 + seed), kernel)() for seed in range(300)])
+    names = torch.arange(64)
+    errors = {
+        left_out: sum(
+            jackknife(vendi(normal(64, 8, seed), kernel), names, left_out=left_out, repeats=60, seed=seed).error
+            for seed in range(12)
+        )
+        / 12
+        for left_out in (0.1, 0.5)
+    }
+    assert errors[0.1] == pytest.approx(float(fresh.std()), rel=0.12)
+    assert errors[0.5] < 0.87 * float(fresh.std())
 
 
 # --- kernel distances -------------------------------------------------------------------------------------------------

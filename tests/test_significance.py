@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from multigen.metrics import jackknife
+from multigen.metrics import KAD_SCALE, distances, gaussian, jackknife, median_distance, mmd2
+from multigen.set_metrics import one_nna
 from multigen.significance import average_ranks, concordance, holm, kendall_w, paired, paired_statistic
 
 
@@ -100,6 +101,63 @@ def test_set_statistics_without_a_difference_are_rarely_significant():
     assert sum(v < 0.05 for v in p) <= 12
 
 
+def kad_of(real, made):
+    estimate = mmd2(real, made, gaussian(median_distance(real)))
+    return lambda u, v: KAD_SCALE * estimate(v, u)
+
+
+def one_nna_of(real, made):
+    estimate = one_nna(distances(real, real), distances(made, made), distances(real, made))
+    return lambda u, v: abs(estimate(v, u) - 0.5)
+
+
+SETS = {"kad": (kad_of, {}), "1-nna": (one_nna_of, {"intervals": jackknife})}
+
+
+def p_of(name, shift, seed, *, n=32, m=64):
+    """Of two arms of which the second lies `shift` apart, both in front of the same real samples."""
+    statistic, how = SETS[name]
+    real = normal(m if name == "kad" else n, 4, seed=seed)
+    arms = [statistic(real, normal(n, 4, seed=1000 * k + seed) + 0.4 + shift * (k == 1)) for k in (1, 2)]
+    found = paired_statistic(
+        lambda u, v: (arms[0](u, v), arms[1](u, v)), torch.arange(n), torch.arange(len(real)), repeats=60, **how
+    )
+    return found.p
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_sets_that_are_as_far_from_the_real_one_differ_as_often_as_said(name):
+    p = [p_of(name, 0.0, seed) for seed in range(1, 61)]
+    assert sum(v < 0.05 for v in p) <= 7  # 3 are expected; 8 or more have a chance of 1 %
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_sets_that_differ_are_found_among_a_hundred_comparisons(name):
+    p = [p_of(name, 2.0, seed, n=64) for seed in range(1, 6)]
+    assert holm([sorted(p)[2], *[1.0] * 132])[0] < 0.05
+
+
+def test_a_p_value_says_how_small_it_could_be():
+    four, twenty = (paired(normal(k), torch.zeros(k), repeats=999) for k in (4, 20))
+    assert (four.least, twenty.least) == (1 / 8, 1 / 1000)
+    assert paired(torch.ones(16), torch.zeros(16)).p == paired(torch.ones(16), torch.zeros(16)).least == 2 / 2**16
+    values = normal(30)
+
+    def mean(u):
+        return float(u @ values / u.sum()) + 5, 0.0
+
+    assert paired_statistic(mean, torch.arange(30)).least == 0
+    alone = paired_statistic(mean, torch.zeros(30))
+    assert (alone.p, alone.least) == (1, 1)
+    assert math.isnan(alone.interval.low)
+
+
+def test_the_p_value_of_a_mean_is_that_of_students_t_test():
+    values = normal(40) + 0.5
+    found = paired_statistic(lambda u: (float(u @ values / u.sum()), 0.0), torch.arange(40), repeats=4000)
+    assert math.log(found.p) == pytest.approx(math.log(stats.ttest_1samp(values.numpy(), 0).pvalue), abs=0.6)
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
@@ -129,6 +187,9 @@ def test_concordance_at_its_ends():
     assert kendall_w(order.expand(3, 4)) == 1
     assert kendall_w(torch.cat([order, order.flip(1)])) == 0
     assert math.isnan(kendall_w(torch.ones(2, 3)))
+    undecided = torch.tensor([[1.0, 2, 3, 4], [5, 5, 5, 5]])
+    assert math.isnan(kendall_w(undecided))
+    assert all(math.isnan(value) for value in concordance(undecided))
     with pytest.raises(ValueError, match="two or more"):
         kendall_w(order)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from multigen import registry
 from multigen.comparison import Study
-from multigen.comparison.findings import Agreement, Contrast, Cost, Findings, pairs
+from multigen.comparison.findings import Agreement, Contrast, Cost, Findings, Leader, pairs
 from multigen.evaluation import Record, Result
 from multigen.metrics import Interval
 from multigen.model import Defaults
@@ -128,7 +128,15 @@ def findings(runner, *, metrics=4):
     orders = {name: [*runner.study.sampler[i:], *runner.study.sampler[:i]] for i, name in enumerate(modalities)}
     ranks = {name: (1.5, 1.5, 3.0, 4.0, 5.0)[: len(order)] for name, order in orders.items()}
     agreements = [Agreement("kad", "sampler", 0.62, 0.04, orders, ranks)] if len(orders[modalities[-1]]) > 2 else []
-    return Findings(runner.arms, results, costs, contrasts, agreements, 1000)
+    leaders = [leader(modality, results, costs) for modality in modalities]
+    return Findings(runner.arms, results, costs, contrasts, agreements, leaders, 1000)
+
+
+def leader(modality, results, costs):
+    """By the first metric: the best arm, and the cheapest one."""
+    mine = [arm for arm in results if arm.modality == modality]
+    best = min(mine, key=lambda arm: results[arm][0].interval.value)
+    return Leader(modality, results[best][0].metric, best, min(mine, key=lambda arm: costs[arm].evaluations))
 
 
 def value(metric, arm, rank, place):

@@ -106,7 +106,7 @@ def _soundness() -> Sequence[PerSample]:
         ("volume", "share of meshes that enclose a positive volume", _quality(lambda found: found["volume"] > 0)),
     )
     sound = [
-        PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value)
+        PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value, share=True)
         for name, about, value in told
     ]
     mirror = PerSample(
@@ -143,7 +143,10 @@ def _of_distances(
         needs=frozenset({Need.REAL}),
         statistic=statistic,
         intervals=jackknife,
+        limits=(0, math.inf) if name.startswith("mmd") else (0, 1),
+        balanced=True,
         features=SurfacePoints(count),
+        version=2,
     )
 
 

@@ -79,6 +79,7 @@ def metrics() -> Sequence[PerSample]:
             source="multigen_video.features.heading",
             higher_is_better=True,
             value=_direction,
+            share=True,
         ),
     )
 

@@ -92,7 +92,7 @@ def bent(values: Iterable[float], /, *, unit: float) -> Axis:
 
 
 def closed(interval: Interval, /) -> Interval:
-    """With its value in place of an end that is not finite: resampling can leave one undefined."""
+    """With its value in place of an end that is not finite: there may be no interval."""
     low, high = (end if math.isfinite(end) else interval.value for end in (interval.low, interval.high))
     return Interval(interval.value, low, high)
 
@@ -168,7 +168,7 @@ def curves(
 
     parts = [_grid(x, y, across, down, below)]
     if floor is not None:
-        top, bottom = down(floor.high), down(floor.low)
+        top, bottom = down(closed(floor).high), down(closed(floor).low)
         inner = WIDTH - LEFT - RIGHT
         parts.append(element("rect", class_="floor", x=LEFT, y=top, width=inner, height=max(1.0, bottom - top)))
         parts.append(_segment("floor", LEFT, down(floor.value), WIDTH - RIGHT, down(floor.value)))
@@ -186,8 +186,8 @@ def curves(
 def _line(line: Line, across: Callable[[float], float], down: Callable[[float], float], aside: float) -> str:
     """A band, or a bar where there is but one point; then the line and its marks, moved aside by some pixels."""
     places = [(across(p.x) + aside, down(p.y.value)) for p in line.points]
-    upper = [(across(p.x) + aside, down(p.y.high)) for p in line.points]
-    lower = [(across(p.x) + aside, down(p.y.low)) for p in line.points]
+    upper = [(across(p.x) + aside, down(closed(p.y).high)) for p in line.points]
+    lower = [(across(p.x) + aside, down(closed(p.y).low)) for p in line.points]
     parts = []
     if len(places) > 1:
         parts += [_path("band", [*upper, *reversed(lower)]), _path("line", places)]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multigen.comparison import charts
-from multigen.comparison.findings import Agreement, Contrast
+from multigen.comparison.findings import ALPHA, Agreement, Contrast, undecidable
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.quality import named
 from multigen.comparison.study import Arm
 from multigen.comparison.tables import probability, share
 from multigen.metrics import shown
-
-ALPHA = 0.05
 
 # --- differences ------------------------------------------------------------------------------------------------------
 
@@ -26,9 +25,15 @@ def differences(contrasts: Sequence[Contrast], varied: Sequence[str], /) -> str:
     if not contrasts:
         return element("p", "There is nothing to compare: no two arms differ in one thing only.", class_="quiet")
     metrics = list(dict.fromkeys(c.metric for c in contrasts))
-    return _summary(contrasts, metrics) + "".join(
-        details(_count(mine), _forest(mine, varied))
-        for mine in ([c for c in contrasts if c.metric == metric] for metric in metrics)
+    powerless = undecidable(contrasts)
+    said = element("p", text(powerless), class_="quiet") if powerless else ""
+    return (
+        said
+        + _summary(contrasts, metrics)
+        + "".join(
+            details(_count(mine), _forest(mine, varied))
+            for mine in ([c for c in contrasts if c.metric == metric] for metric in metrics)
+        )
     )
 
 
@@ -71,8 +76,9 @@ def _tally(contrasts: Sequence[Contrast]) -> str:
 
 
 def _count(contrasts: Sequence[Contrast]) -> str:
-    found = sum(c.adjusted < ALPHA for c in contrasts)
-    return f"{text(contrasts[0].metric)} <small>{found} of {len(contrasts)} differences are significant</small>"
+    found, best = sum(c.adjusted < ALPHA for c in contrasts), contrasts[0].best
+    of = "differences" if best is None else f"differences of the distance from {best:g}"
+    return f"{text(contrasts[0].metric)} <small>{found} of {len(contrasts)} {of} are significant</small>"
 
 
 def _levels(factor: str, first: Any, second: Any) -> str:
@@ -113,7 +119,9 @@ def agreement(agreements: Sequence[Agreement], arms: Sequence[Arm], /) -> str:
 
 def _orders(a: Agreement, styles: Mapping[str, int]) -> str:
     ranked = {modality: [named({a.factor: level}) for level in order] for modality, order in a.order.items()}
-    told = f"W = {share(a.w)}" + (f", p = {probability(a.p)}" if probability(a.p) else "")
+    told = f"W = {share(a.w)}, p = {probability(a.p)}"
+    if math.isnan(a.w):
+        told = "W is undefined: a modality holds all equal"
     said = element("p", told, class_="quiet")
     return element(
         "figure",

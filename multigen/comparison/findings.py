@@ -6,29 +6,20 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from multigen.comparison.column import Column, goodness
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
-from multigen.evaluation import (
-    Collection,
-    Evidence,
-    Extractor,
-    Metric,
-    PerPrompt,
-    PerSet,
-    Reads,
-    Result,
-    measure,
-    prompted,
-)
-from multigen.evaluation.measure import SetStatistic, statistic_of
-from multigen.metrics import Interval, bootstrap
-from multigen.significance import Difference, average_ranks, concordance, holm, paired, paired_statistic
+from multigen.evaluation import Collection, Evidence, Result
+from multigen.metrics import Interval
+from multigen.significance import average_ranks, concordance, holm
+
+ALPHA = 0.05
+"""Differences below it are significant."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +36,9 @@ class Cost:
 class Contrast:
     """Two arms of a modality that differ in one thing only.
 
-    first, second: its levels; at: all the others. difference: second minus first, its p-value adjusted for all
-    contrasts of this metric (Holm). better: whether the second one is, None where that cannot be told.
+    first, second: its levels; at: all the others. difference: second minus first, of the distances from `best` where a
+    value is best, its p-value adjusted for all contrasts of this metric (Holm). better: whether the second one is by
+    this difference, None where that cannot be told. least: the smallest p-value that so many clusters allow.
     """
 
     modality: str
@@ -59,6 +51,22 @@ class Contrast:
     p: float
     adjusted: float
     better: bool | None
+    best: float | None = None
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The best arm by a metric, and the cheapest one that is not significantly worse.
+
+    cheapest: by its network evaluations. Its paired difference to the best one has p >= `ALPHA`, without an adjustment:
+    that would let worse arms pass.
+    """
+
+    modality: str
+    metric: str
+    best: Arm
+    cheapest: Arm
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Findings:
     costs: Mapping[Arm, Cost]
     contrasts: Sequence[Contrast]
     agreements: Sequence[Agreement]
+    leaders: Sequence[Leader]
     repeats: int
 
 
@@ -100,22 +109,25 @@ def find(runner: Runner, /, *, repeats: int = 1000) -> Findings:
     results: dict[Arm, list[Result]] = {arm: [] for arm in runner.arms}
     costs: dict[Arm, Cost] = {}
     contrasts: list[Contrast] = []
+    leaders: list[Leader] = []
     for modality in runner.study.modalities:
         mine = [arm for arm in runner.arms if arm.modality == modality]
         real, training = runner.real(modality), runner.training(modality)
         evidence = {arm: Evidence(runner.collection(arm), real, training) for arm in mine}
         costs |= {arm: _cost(evidence[arm].made) for arm in mine}
         for metric in runner.metrics(modality):
-            column = _Column(metric, evidence, runner.extractor(modality), runner.reader(modality), repeats)
+            column = Column(metric, evidence, runner.extractor(modality), runner.reader(modality), repeats)
             for arm in mine:
                 results[arm].append(column.result(arm))
             contrasts += _contrasts(modality, column)
+            leaders += _leader(modality, column, costs)
     return Findings(
         arms=runner.arms,
         results=results,
         costs=costs,
         contrasts=contrasts,
         agreements=_agreements(runner.arms, results),
+        leaders=leaders,
         repeats=repeats,
     )
 
@@ -144,89 +156,12 @@ def pairs(every: Sequence[Arm], /) -> list[tuple[str, Arm, Arm]]:
     return found
 
 
-@dataclass(eq=False)
-class _Column:
-    """One metric of all arms of a modality; distances and the like are found once for each arm."""
-
-    metric: Metric
-    evidence: Mapping[Arm, Evidence]
-    extractor: Extractor | None
-    reader: Reads | None
-    repeats: int
-    _results: dict[Arm, Result] = field(default_factory=dict)
-    _bound: dict[Evidence, SetStatistic] = field(default_factory=dict)
-    _values: dict[Arm, Tensor] = field(default_factory=dict)
-    _floors: dict[tuple[int, int], Interval] = field(default_factory=dict)
-
-    def result(self, arm: Arm, /) -> Result:
-        if arm not in self._results:
-            (self._results[arm],) = measure(
-                self.evidence[arm],
-                [self.metric],
-                self.extractor,
-                reader=self.reader,
-                bind=self._bind,
-                repeats=self.repeats,
-            )
-        return self._results[arm]
-
-    def difference(self, first: Arm, second: Arm, /) -> Difference | None:
-        """Second minus first over the samples that can be measured in both; None where there are none."""
-        made = [self.evidence[arm].made for arm in (second, first)]
-        both = _shared(*made)
-        if not both[0]:
-            return None
-        if isinstance(self.metric, PerSet):
-            return self._of_sets(first, second, both) if len(both[0]) >= self.metric.fewest else None
-        values = [self._per_sample(arm)[at] for arm, at in zip((second, first), both, strict=True)]
-        told = torch.stack(values).isfinite().all(0)
-        clusters = made[1].clusters()[both[1]]
-        return paired(values[0][told], values[1][told], clusters=clusters[told]) if bool(told.any()) else None
-
-    def _bind(self, evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> SetStatistic:
-        if evidence not in self._bound:
-            bound = statistic_of(evidence, metric, extractor)
-            self._bound[evidence] = dataclasses.replace(bound, floors=self._floors)
-        return self._bound[evidence]
-
-    def _per_sample(self, arm: Arm) -> Tensor:
-        """(n,) of every sample of an arm."""
-        if arm not in self._values:
-            made = self.evidence[arm].made
-            if isinstance(self.metric, PerPrompt) and self.reader is not None:
-                self._values[arm] = prompted.values(made, self.metric, self.reader)
-            else:
-                self._values[arm] = made.values(self.metric.name)
-        return self._values[arm]
-
-    def _of_sets(self, first: Arm, second: Arm, both: Sequence[Sequence[int]]) -> Difference:
-        bound = [self._bound[self.evidence[arm]] for arm in (second, first)]
-        real = torch.ones(len(bound[0].real), dtype=torch.float64)
-
-        def values(u: Tensor) -> tuple[float, float]:
-            one, other = (
-                b.weighted(torch.zeros(len(b.made), dtype=u.dtype).index_put_((torch.tensor(at),), u), real)
-                for b, at in zip(bound, both, strict=True)
-            )
-            return one, other
-
-        alone = torch.arange(len(both[0]))  # as in `measure`
-        intervals = self.metric.intervals if isinstance(self.metric, PerSet) else bootstrap
-        return paired_statistic(values, alone, intervals=intervals, repeats=paired_repeats(self.repeats))
-
-
-def paired_repeats(repeats: int, /) -> int:
-    """How often two sets are resampled for their difference, where intervals take so many resamplings."""
-    return max(100, repeats // 4)
-
-
-def _contrasts(modality: str, column: _Column) -> list[Contrast]:
+def _contrasts(modality: str, column: Column) -> list[Contrast]:
     """Of all arms in which the metric has a value, adjusted over all of them."""
     found = []
     for factor, first, second in pairs(list(column.evidence)):
-        one, other = (column.result(arm).interval for arm in (first, second))
-        difference = column.difference(first, second) if one is not None and other is not None else None
-        if one is None or other is None or difference is None:
+        difference = column.difference(first, second)
+        if difference is None:
             continue
         found.append(
             Contrast(
@@ -239,24 +174,41 @@ def _contrasts(modality: str, column: _Column) -> list[Contrast]:
                 difference=difference.interval,
                 p=difference.p,
                 adjusted=math.nan,
-                better=_better(column.metric, one.value, other.value),
+                better=column.better(difference),
+                best=column.metric.best,
+                least=difference.least,
             )
         )
     adjusted = holm([contrast.p for contrast in found])
     return [dataclasses.replace(contrast, adjusted=p) for contrast, p in zip(found, adjusted, strict=True)]
 
 
-def _shared(one: Collection, other: Collection) -> tuple[list[int], list[int]]:
-    """Where the samples that can be measured in both are in each."""
-    places = {record.name: i for i, record in enumerate(other.records)}
-    found = [(i, places[record.name]) for i, record in enumerate(one.records) if record.name in places]
-    return [i for i, _ in found], [i for _, i in found]
+def undecidable(contrasts: Sequence[Contrast], /) -> str:
+    """Which metrics could not have shown a significant difference, as a sentence; empty where all could have."""
+    said = []
+    for name in dict.fromkeys(c.metric for c in contrasts):
+        mine = [c for c in contrasts if c.metric == name]
+        smallest = min(1.0, len(mine) * min(c.least for c in mine))
+        if smallest >= ALPHA:
+            said.append(f"{name} (p at least {smallest:.2g})")
+    if not said:
+        return ""
+    return f"With so few prompts and so many comparisons no difference could be significant by {', '.join(said)}."
 
 
-def _better(metric: Metric, first: float, second: float) -> bool | None:
-    if metric.best is not None:
-        return abs(second - metric.best) < abs(first - metric.best)
-    return None if metric.higher_is_better is None else (second > first) == metric.higher_is_better
+def _leader(modality: str, column: Column, costs: Mapping[Arm, Cost]) -> list[Leader]:
+    """One, or none where fewer than two arms can be told apart."""
+    values = {arm: r.interval.value for arm in column.evidence if (r := column.result(arm)).interval is not None}
+    good = {arm: g for arm, value in values.items() if (g := goodness(column.metric, value)) is not None}
+    if len(good) < 2:
+        return []
+    best = max(good, key=good.__getitem__)
+    for arm in sorted(good, key=lambda arm: costs[arm].evaluations):
+        difference = column.difference(best, arm)
+        worse = difference is None or (difference.p < ALPHA and column.better(difference) is False)
+        if arm == best or not worse:
+            return [Leader(modality, column.metric.name, best, arm)]
+    return []
 
 
 # --- agreement --------------------------------------------------------------------------------------------------------
@@ -284,7 +236,7 @@ def _agreements(every: Sequence[Arm], results: Mapping[Arm, Sequence[Result]]) -
             places = {m: row.argsort(descending=True, stable=True) for m, row in zip(modalities, scores, strict=True)}
             order = {m: [levels[i] for i in place.tolist()] for m, place in places.items()}
             ranks = {m: average_ranks(-row)[places[m]].tolist() for m, row in zip(modalities, scores, strict=True)}
-            found.append(Agreement(name, factor, w, p if math.isfinite(w) else math.nan, order, ranks))
+            found.append(Agreement(name, factor, w, p, order, ranks))
     return found
 
 
@@ -299,11 +251,8 @@ def _score(
         result = next((r for r in results[arm] if r.metric == name and r.interval is not None), None)
         if result is None or result.interval is None:
             return math.nan
-        value = result.interval.value
-        if result.best is not None:
-            scores.append(-abs(value - result.best))
-        elif result.higher_is_better is not None:
-            scores.append(value if result.higher_is_better else -value)
-        else:
+        score = goodness(result, result.interval.value)
+        if score is None:
             return math.nan
+        scores.append(score)
     return sum(scores) / len(scores) if scores else math.nan

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from multigen.comparison import tables
-from multigen.comparison.differences import ALPHA, agreement, differences
+from multigen.comparison.differences import agreement, differences
 from multigen.comparison.exact import exact
-from multigen.comparison.findings import Findings
+from multigen.comparison.findings import ALPHA, Findings
 from multigen.comparison.gallery import gallery, scripts
 from multigen.comparison.markup import data_uri, details, element, table, text
 from multigen.comparison.oracle import CELLS, COMPONENTS, FINE, OracleError

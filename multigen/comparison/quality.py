@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from multigen.comparison import charts
 from multigen.comparison.charts import Axis, Line, Point
+from multigen.comparison.column import goodness
 from multigen.comparison.findings import Findings
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.study import VARIED, Arm
@@ -93,7 +94,7 @@ def _result(findings: Findings, arm: Arm, name: str) -> Result | None:
 
 
 def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Arm, Result]) -> str:
-    values = {arm: charts.closed(r.interval) for arm, r in told.items() if r.interval is not None}
+    values = {arm: r.interval for arm, r in told.items() if r.interval is not None}
     floor = next((r.floor for r in told.values() if r.floor is not None), None)
     chance = next((r.chance for r in told.values() if r.chance is not None), None)
     by_chance = "" if chance is None else f"; chance is {digits(chance)}"
@@ -106,7 +107,7 @@ def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Ar
     about = [
         element("h4", text(metric.name)),
         element("p", text(metric.about)),
-        element("p", _direction(metric) + by_chance, class_="quiet"),
+        element("p", _direction(metric) + by_chance + _sizes(told.values()), class_="quiet"),
         _legend(design, floor, metric),
     ]
     return element(
@@ -116,6 +117,15 @@ def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Ar
         details("Table", _values(findings, design, metric, told)),
         class_="metric",
     )
+
+
+def _sizes(told: Iterable[Result]) -> str:
+    """How many samples are compared, and how many real ones the floor is of."""
+    first = next(iter(told))
+    if not first.reference:
+        return ""
+    floor = f"; real samples: {first.floor_n} against {first.floor_reference}" if first.floor is not None else ""
+    return f"; {first.n} made samples against {first.reference} real ones{floor}"
 
 
 def _direction(metric: Metric) -> str:
@@ -137,7 +147,7 @@ def _legend(design: Design, floor: Interval | None, metric: Metric) -> str:
         entries.append(element("li", element("span", class_="swatch floor"), f"real samples, {text(shown(floor))}"))
     if metric.best is not None:
         entries.append(element("li", element("span", class_="swatch best"), "best value"))
-    if _goodness(metric, 0.0) is not None:
+    if goodness(metric, 0.0) is not None:
         entries.append(element("li", element("span", class_="swatch ring"), "Pareto front"))
     return element("ul", *entries, class_="legend")
 
@@ -191,9 +201,9 @@ def _lines(
 
 def front(places: Mapping[Arm, tuple[float, float]], metric: Metric, /) -> list[Arm]:
     """Arms (cost, value) that none beats at the same cost or less, by rising cost; none where nothing is better."""
-    if _goodness(metric, 0.0) is None:
+    if goodness(metric, 0.0) is None:
         return []
-    good = {arm: _goodness(metric, value) or 0.0 for arm, (_, value) in places.items()}
+    good = {arm: goodness(metric, value) or 0.0 for arm, (_, value) in places.items()}
     kept: list[Arm] = []
     for arm in sorted(places, key=lambda arm: (places[arm][0], -good[arm])):
         last = kept[-1] if kept else None
@@ -203,50 +213,44 @@ def front(places: Mapping[Arm, tuple[float, float]], metric: Metric, /) -> list[
     return kept
 
 
-def _goodness(metric: Metric, value: float) -> float | None:
-    """The higher the better; None for a metric that does not say what is better."""
-    if metric.best is not None:
-        return -abs(value - metric.best)
-    return None if metric.higher_is_better is None else value if metric.higher_is_better else -value
-
-
 def _values(findings: Findings, design: Design, metric: Metric, told: Mapping[Arm, Result]) -> str:
     rows = []
     for arm, r in told.items():
         cost = findings.costs[arm]
         rows.append(
-            [text(design.name(arm)), digits(cost.evaluations), digits(cost.seconds), text(shown(r.interval)), str(r.n)]
+            [
+                text(design.name(arm)),
+                digits(cost.evaluations),
+                digits(cost.seconds),
+                text(shown(r.interval)),
+                str(r.n),
+                text(r.note),
+            ]
         )
-    return table(["arm", "evaluations", "seconds", f"{text(metric.name)} [95 %]", "samples"], rows)
+    return table(["arm", "evaluations", "seconds", f"{text(metric.name)} [95 %]", "samples", ""], rows)
 
 
 # --- the best arms ----------------------------------------------------------------------------------------------------
 
 
 def leaders(findings: Findings, design: Design, metrics: Sequence[Metric], /) -> str:
-    """For each metric its best arm, and the cheapest one whose interval reaches the best value."""
-    cheapest_first = sorted(design.arms, key=lambda arm: findings.costs[arm].evaluations)
-    rows = []
-    for metric in metrics:
-        values = {
-            arm: r.interval
-            for arm in cheapest_first
-            if (r := _result(findings, arm, metric.name)) and r.interval is not None
-        }
-        good = {arm: g for arm, i in values.items() if (g := _goodness(metric, i.value)) is not None}
-        if len(good) < 2:
-            continue
-        best = max(good, key=good.__getitem__)
-        reaching = next(arm for arm in good if _overlap(values[arm], values[best]))
-        told = [_told(findings, design, arm, values[arm]) for arm in (best, reaching)]
-        rows.append([text(metric.name), *told[0], *told[1]])
+    """For each metric its best arm, and the cheapest one that is not significantly worse."""
+    modality = design.arms[0].modality
+    known = {leader.metric: leader for leader in findings.leaders if leader.modality == modality}
+    rows = [
+        [
+            text(metric.name),
+            *_told(findings, design, found.best, metric),
+            *_told(findings, design, found.cheapest, metric),
+        ]
+        for metric in metrics
+        if (found := known.get(metric.name))
+    ]
     heads = ["arm", "value [95 %]", "evaluations"]
-    return table(["metric", f"best {heads[0]}", *heads[1:], "cheapest arm whose interval overlaps", *heads[1:]], rows)
+    return table(["metric", f"best {heads[0]}", *heads[1:], "cheapest arm not significantly worse", *heads[1:]], rows)
 
 
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one.low <= other.high and other.low <= one.high
-
-
-def _told(findings: Findings, design: Design, arm: Arm, value: Interval) -> list[str]:
-    return [text(design.name(arm)), text(shown(value)), digits(findings.costs[arm].evaluations)]
+def _told(findings: Findings, design: Design, arm: Arm, metric: Metric) -> list[str]:
+    result = _result(findings, arm, metric.name)
+    value = shown(result.interval) if result else ""
+    return [text(design.name(arm)), text(value), digits(findings.costs[arm].evaluations)]

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from multigen.comparison.findings import Agreement, Contrast, Findings, paired_repeats
+from multigen.comparison.column import paired_repeats
+from multigen.comparison.findings import Agreement, Contrast, Findings, undecidable
 from multigen.comparison.oracle import OracleError
 from multigen.comparison.run import Runner
 from multigen.comparison.study import VARIED, Arm
@@ -33,6 +34,8 @@ def results(findings: Findings, /) -> list[Row]:
             "best": r.best,
             "n": r.n,
             "reference": r.reference,
+            "real_n": r.floor_n,
+            "real_reference": r.floor_reference,
             "extractor": r.extractor,
             "version": r.version,
             "evaluations": findings.costs[arm].evaluations,
@@ -74,7 +77,7 @@ def samples(runner: Runner, /) -> list[Row]:
 
 
 def contrasts(findings: Findings, /) -> list[Row]:
-    """A row for every contrast."""
+    """A row for every contrast: where a value is best, the difference is of the distances from it."""
     return [
         {
             "modality": c.modality,
@@ -86,6 +89,8 @@ def contrasts(findings: Findings, /) -> list[Row]:
             **_columns("", c.difference),
             "p": c.p,
             "p_holm": c.adjusted,
+            "p_least": c.least,
+            "best": c.best,
             "better": c.better,
         }
         for c in findings.contrasts
@@ -168,7 +173,7 @@ def _asked(runner: Runner, findings: Findings) -> str:
 def resamplings(repeats: int, /) -> str:
     """How often was resampled, in words."""
     return (
-        f"{repeats} resamplings each (bootstrap of prompts, recordings or samples, delete-half jackknife for nearest "
+        f"{repeats} resamplings each (bootstrap of prompts, recordings or samples, jackknife for nearest "
         f"neighbours), {paired_repeats(repeats)} for differences of sets"
     )
 
@@ -213,7 +218,9 @@ def _differences(told: Sequence[Contrast]) -> str:
     found = [c for c in told if c.adjusted < 0.05]
     if not told:
         return ""
-    head = f"{len(found)} of {len(told)} differences are significant at 5 % after adjustment."
+    head = " ".join(
+        filter(None, [f"{len(found)} of {len(told)} differences are significant at 5 %, adjusted.", undecidable(told)])
+    )
     if not found:
         return head
     rows = [
@@ -221,7 +228,7 @@ def _differences(told: Sequence[Contrast]) -> str:
             c.factor,
             f"{c.second} against {c.first}",
             ", ".join(f"{k} {v}" for k, v in c.at.items() if v),
-            c.metric,
+            c.metric if c.best is None else f"{c.metric}, distance from {c.best:g}",
             shown(c.difference),
             f"{c.adjusted:.2g}",
             {True: "better", False: "worse", None: ""}[c.better],

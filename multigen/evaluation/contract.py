@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -84,7 +85,7 @@ class Evidence:
 Statistic: TypeAlias = Callable[[Tensor, Tensor], float]
 """Of how often each made sample (n,) and each real one (m,) counts; NaN where that leaves it undefined."""
 Intervals: TypeAlias = Callable[..., Interval]
-"""`multigen.metrics.bootstrap` or `jackknife`."""
+"""`multigen.metrics.bootstrap` or `jackknife`, or what takes and returns the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +110,12 @@ class Metric:
 class PerSample(Metric):
     """A number for every sample: two arms of a study are compared sample by sample.
 
-    value: of a sample and its prompt; NaN where the prompt does not ask for what is measured.
+    value: of a sample and its prompt; NaN where the prompt does not ask for what is measured. share: whether it is 0 or
+    1, so that the mean is a share of the samples.
     """
 
     value: Callable[[Sample, str], float]
+    share: bool = False
 
 
 @final
@@ -121,13 +124,17 @@ class PerSet(Metric):
     """A number for a whole set, by features of an extractor.
 
     statistic: from the features of made (n, d), real (m, d) and training samples (k, d), the latter two empty where
-    there are none. intervals: how its interval is found. fewest: samples on either side below which it says nothing.
-    features: the only ones that it works on, as they are; None for those of whichever extractor is named, standardised.
+    there are none. intervals: how its interval is found. limits: between which its values lie. fewest: samples on
+    either side below which it says nothing. balanced: whether as many real as made samples are compared, because its
+    value depends on how many there are of either; the larger set is thinned out at random. features: the only ones that
+    it works on, as they are; None for those of whichever extractor is named, standardised.
     """
 
     statistic: Callable[[Tensor, Tensor, Tensor], Statistic]
     intervals: Intervals
+    limits: tuple[float, float] = (-math.inf, math.inf)
     fewest: int = 10
+    balanced: bool = False
     features: Extractor | None = None
 
 
@@ -137,11 +144,13 @@ class PerPrompt(Metric):
     """A number for every sample, by how like it is to each prompt of its set; it takes an extractor that `Reads`.
 
     score, chance: from the cosines (n, k) of samples and different prompts, and which prompt is each sample's (n,):
-    every sample's value (n,), and what their mean would be on average if no sample had to do with its prompt.
+    every sample's value (n,), and what their mean would be on average if no sample had to do with its prompt. share:
+    whether values are 0 or 1, so that the mean is a share of the samples.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     chance: Callable[[Tensor, Tensor], float]
+    share: bool = False
 
 
 @final

@@ -1,6 +1,8 @@
 """Metrics of samples of any modality, by the features of whichever extractor is named."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from multigen.evaluation.prompted import PROMPTED
 from multigen.metrics import bootstrap, distances, gaussian, jackknife, median_distance
 
 LEAST = 0.1
+FEW = 0.1
+"""The share of samples that is left out for the interval of a number that grows with them: halves scatter less."""
 
 
 def _of_distances(pick: Callable[[Tensor, Tensor, Tensor], Callable[..., float]]) -> Callable[..., Statistic]:
@@ -50,13 +54,16 @@ GENERAL: tuple[Metric, ...] = (
     ),
     PerSet(
         name="1-nna",
-        about="how often the nearest other sample is of one's own kind, made or real",
+        about="how often the nearest other sample is of one's own kind, among as many made as real ones",
         source="arXiv 1610.06545",
         higher_is_better=None,
         best=0.5,
         needs=frozenset({Need.REAL}),
         statistic=_of_distances(set_metrics.one_nna),
         intervals=jackknife,
+        limits=(0, 1),
+        balanced=True,
+        version=2,
     ),
     PerSet(
         name="density",
@@ -66,15 +73,21 @@ GENERAL: tuple[Metric, ...] = (
         needs=frozenset({Need.REAL}),
         statistic=_of_distances(lambda real, made, between: set_metrics.density(real, between)),
         intervals=jackknife,
+        limits=(0, math.inf),
+        balanced=True,
+        version=2,
     ),
     PerSet(
         name="coverage",
-        about="share of real samples that have a made one in their neighbourhood",
+        about="share of real samples, as many as made ones, that have a made one in their neighbourhood",
         source="arXiv 2002.09797",
         higher_is_better=True,
         needs=frozenset({Need.REAL}),
         statistic=_of_distances(lambda real, made, between: set_metrics.reached(real, between)),
         intervals=jackknife,
+        limits=(0, 1),
+        balanced=True,
+        version=2,
     ),
     PerSet(
         name="vendi",
@@ -84,7 +97,8 @@ GENERAL: tuple[Metric, ...] = (
         unit="samples",
         needs=frozenset({Need.REAL}),
         statistic=_vendi,
-        intervals=jackknife,
+        intervals=partial(jackknife, left_out=FEW),
+        limits=(1, math.inf),
     ),
     PerSet(
         name="nearest-training",
@@ -95,6 +109,7 @@ GENERAL: tuple[Metric, ...] = (
         needs=frozenset({Need.REAL, Need.TRAINING}),
         statistic=_nearest_training,
         intervals=jackknife,
+        limits=(0, math.inf),
     ),
     *PROMPTED,
 )

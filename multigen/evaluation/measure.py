@@ -2,10 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,10 +20,9 @@ from multigen.evaluation.contract import (
     PerSample,
     PerSet,
     Reads,
-    Statistic,
 )
-from multigen.evaluation.general import standardised
-from multigen.metrics import Interval, between_halves, bootstrap
+from multigen.evaluation.sets import Bind, Sizes, statistic_of
+from multigen.metrics import Interval, bootstrap, proportion
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,10 @@ class Result:
     """What a metric says.
 
     extractor: its name and its fingerprint, empty where none is used. n, reference: how many made and real samples
-    were counted. floor: what real samples reach, against real samples or with their own captions; None where that says
-    nothing. chance: what would be reached without regard to the prompts, None where nothing is asked of them. note: why
-    there is no value, empty where there is one.
+    were compared. floor: what real samples reach, against real samples or with their own captions; None where that says
+    nothing. floor_n, floor_reference: how many real samples that was, on either side. chance: what would be reached
+    without regard to the prompts, None where nothing is asked of them. note: why there is no value, or no interval, and
+    empty where there are both.
     """
 
     metric: str
@@ -52,61 +50,18 @@ class Result:
     seconds: float
     note: str = ""
     chance: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class SetStatistic:
-    """A `PerSet` metric bound to features, whose distances are found once.
-
-    floors: what `floor` found, for all that share the real and training features.
-    """
-
-    metric: PerSet
-    made: Tensor
-    real: Tensor
-    training: Tensor
-    floors: dict[tuple[int, int], Interval] = field(default_factory=dict)
-
-    @cached_property
-    def weighted(self) -> Statistic:
-        """Of how often each made and each real sample counts."""
-        return self.metric.statistic(self.made, self.real, self.training)
-
-    def interval(self, made: Tensor, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
-        """made (n,), real (m,): the samples' clusters."""
-        if not len(self.real):
-            nothing = torch.empty(0, dtype=torch.float64)
-            return self.metric.intervals(lambda u: self.weighted(u, nothing), made, repeats=repeats, seed=seed)
-        return self.metric.intervals(self.weighted, made, real, repeats=repeats, seed=seed)
-
-    def floor(self, real: Tensor, /, *, repeats: int, seed: int) -> Interval:
-        """Between random halves of the real samples, whole clusters (m,) on either side."""
-        if (repeats, seed) not in self.floors:
-            statistic = self.metric.statistic(self.real, self.real, self.training)
-            self.floors[repeats, seed] = between_halves(statistic, real, repeats=repeats, seed=seed)
-        return self.floors[repeats, seed]
-
-
-def statistic_of(evidence: Evidence, metric: PerSet, extractor: Extractor, /) -> SetStatistic:
-    """The metric on these samples, to be weighted. extractor: for a metric without features of its own."""
-    used = metric.features or extractor
-    none = torch.empty(0, 0, dtype=torch.float64)
-    sides = [side.features(used.name) if side else none for side in (evidence.real, evidence.made, evidence.training)]
-    real, made, training = sides if metric.features else standardised(*sides)
-    return SetStatistic(metric, made, real, training)
-
-
-Bind: TypeAlias = Callable[[Evidence, PerSet, Extractor], SetStatistic]
-"""`statistic_of`, or what remembers its results."""
+    floor_n: int = 0
+    floor_reference: int = 0
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What came of a metric. n: how many samples were counted."""
+    """What came of a metric. sizes, floor_sizes: how many samples were counted, made and real ones, or only those."""
 
-    n: int = 0
+    sizes: Sizes = (0, 0)
     interval: Interval | None = None
     floor: Interval | None = None
+    floor_sizes: Sizes = (0, 0)
     chance: float | None = None
     note: str = ""
 
@@ -157,10 +112,12 @@ def measure(
                 best=metric.best,
                 source=metric.source,
                 extractor=f"{used.name} {used.fingerprint}" if used else "",
-                n=found.n,
-                reference=len(evidence.real) if evidence.real is not None and Need.REAL in metric.needs else 0,
+                n=found.sizes[0],
+                reference=found.sizes[1],
                 interval=found.interval,
                 floor=found.floor,
+                floor_n=found.floor_sizes[0],
+                floor_reference=found.floor_sizes[1],
                 seconds=time.perf_counter() - began,
                 note=found.note,
                 chance=found.chance,
@@ -173,26 +130,28 @@ def _judged(evidence: Evidence, metric: Metric, sight: _Sight) -> _Found:
     lacking = evidence.lacks(metric.needs)
     if lacking is not None:
         return _Found(note=f"needs {lacking.value}")
+    if isinstance(metric, PerItem):
+        return _per_item(evidence, metric, sight)
+    if not len(evidence.made):
+        return _Found(note="there is no sample that can be measured")
     if isinstance(metric, PerSample):
         return _per_sample(evidence, metric, sight)
     if isinstance(metric, PerPrompt):
         return _per_prompt(evidence, metric, sight)
     if isinstance(metric, PerSet):
         return _per_set(evidence, metric, sight)
-    if isinstance(metric, PerItem):
-        return _per_item(evidence, metric, sight)
     raise TypeError(f"{metric.name} is none of PerSample, PerPrompt, PerSet and PerItem")
 
 
 def _per_sample(evidence: Evidence, metric: PerSample, sight: _Sight) -> _Found:
-    found = evidence.made.values(metric.name)
-    counted = found.isfinite()
-    if not bool(counted.any()):
+    made, real = evidence.made, evidence.real
+    values = made.values(metric.name)
+    if not bool(values.isfinite().any()):
         return _Found(note="no prompt asks for it")
-    floor = None
-    if evidence.real is not None:
-        floor = _mean(evidence.real.values(metric.name), evidence.real, sight)
-    return _Found(int(counted.sum()), _mean(found, evidence.made, sight), floor)
+    theirs = real.values(metric.name) if real is not None else torch.empty(0)
+    floor = _mean(theirs, real, metric, sight)[0] if real is not None and bool(theirs.isfinite().any()) else None
+    interval, note = _mean(values, made, metric, sight)
+    return _Found((_counted(values), 0), interval, floor, (_counted(theirs), 0), note=note)
 
 
 def _per_prompt(evidence: Evidence, metric: PerPrompt, sight: _Sight) -> _Found:
@@ -203,13 +162,14 @@ def _per_prompt(evidence: Evidence, metric: PerPrompt, sight: _Sight) -> _Found:
     count = similarity.shape[1]
     if count < 2:
         return _Found(note="needs two different prompts")
-    interval = _mean(metric.score(similarity, own), evidence.made, sight)
-    floor, real = None, evidence.real
+    interval, note = _mean(metric.score(similarity, own), evidence.made, metric, sight)
+    floor, read, real = None, 0, evidence.real
     if real is not None and len(real) and real.prompted:
         theirs = prompted.similarities(real, sight.reader)
         if theirs[0].shape[1] >= count:
-            floor = _mean(prompted.expected(metric, *theirs, count), real, sight)
-    return _Found(len(own), interval, floor, metric.chance(similarity, own))
+            values = prompted.expected(metric, *theirs, count)
+            floor, read = _mean(values, real, metric, sight)[0], _counted(values)
+    return _Found((len(own), 0), interval, floor, (read, 0), metric.chance(similarity, own), note)
 
 
 def _per_item(evidence: Evidence, metric: PerItem, sight: _Sight) -> _Found:
@@ -217,15 +177,20 @@ def _per_item(evidence: Evidence, metric: PerItem, sight: _Sight) -> _Found:
     kept = found[found.isfinite()]
     if not len(kept):
         return _Found(note="not defined for this model")
-    return _Found(len(kept), _bootstrapped(kept, torch.arange(len(kept)), sight))
+    clusters = torch.arange(len(kept))
+    interval, note = _checked(_bootstrapped(kept, clusters, sight), clusters)
+    return _Found((len(kept), 0), interval, note=note)
 
 
-def _mean(found: Tensor, collection: Collection, sight: _Sight) -> Interval | None:
-    """Of the finite values (n,), one for each sample of the collection."""
+def _mean(found: Tensor, collection: Collection, metric: PerSample | PerPrompt, sight: _Sight) -> tuple[Interval, str]:
+    """Of the finite values (n,), one for each sample of the collection, and why there is no interval."""
     counted = found.isfinite()
-    if not bool(counted.any()):
-        return None
-    return _bootstrapped(found[counted], collection.clusters()[counted], sight)
+    kept, clusters = found[counted], collection.clusters()[counted]
+    return _checked(proportion(kept, clusters) if metric.share else _bootstrapped(kept, clusters, sight), clusters)
+
+
+def _counted(values: Tensor) -> int:
+    return int(values.isfinite().sum())
 
 
 def _bootstrapped(kept: Tensor, clusters: Tensor, sight: _Sight) -> Interval:
@@ -234,20 +199,28 @@ def _bootstrapped(kept: Tensor, clusters: Tensor, sight: _Sight) -> Interval:
 
 
 def _per_set(evidence: Evidence, metric: PerSet, sight: _Sight) -> _Found:
-    n = len(evidence.made)
     extractor = metric.features or sight.extractor
     if extractor is None:
         return _Found(note="needs features: the modality has no extractor, name one")
-    real = evidence.real if Need.REAL in metric.needs else None
-    few = min(n, len(real)) if real is not None else n
+    needed = {Need.REAL: evidence.real, Need.TRAINING: evidence.training}
+    few = min(len(side) for side in (evidence.made, *(needed.get(need) for need in metric.needs)) if side is not None)
     if few < metric.fewest:
         return _Found(note=f"too few samples: {few}, at least {metric.fewest} are needed")
     bound = sight.bind(evidence, metric, extractor)
-    clusters = real.clusters() if real is not None else torch.empty(0, dtype=torch.int64)
-    # The prompts of a set are given: to draw other ones would change what it is a set of.
-    interval = bound.interval(torch.arange(n), clusters, repeats=sight.repeats, seed=sight.seed)
-    floor = None
-    if real is not None and len(torch.unique(clusters)) >= 2 * metric.fewest:
-        floor = bound.floor(clusters, repeats=sight.repeats, seed=sight.seed)
-    note = "undefined on these samples" if math.isnan(interval.value) else ""
-    return _Found(n, None if note else interval, floor, note=note)
+    found = bound.interval(repeats=sight.repeats, seed=sight.seed)
+    n, m = bound.sizes(len(evidence.made))
+    sizes = (n, m if Need.REAL in metric.needs else 0)
+    if math.isnan(found.value):
+        return _Found(sizes, note="undefined on these samples")
+    interval, note = _checked(found, *bound.names(n))
+    floor, floor_sizes = bound.floor(repeats=sight.repeats, seed=sight.seed)
+    return _Found(sizes, interval, floor, floor_sizes, note=note)
+
+
+def _checked(interval: Interval, *clusters: Tensor) -> tuple[Interval, str]:
+    """Without ends that would say nothing, and why."""
+    if any(len(torch.unique(names)) < 2 for names in clusters):
+        return Interval.none(interval.value), "all are of one prompt or source: no interval"
+    if interval.low == interval.high:
+        return Interval.none(interval.value), "the same in all resamplings: no interval"
+    return interval, ""

@@ -93,6 +93,7 @@ PROMPTED: Sequence[PerPrompt] = (
         needs=frozenset({Need.PROMPTS}),
         score=_accuracy,
         chance=lambda similarity, own: 1 / similarity.shape[1],
+        share=True,
     ),
     *(
         PerPrompt(
@@ -105,6 +106,7 @@ PROMPTED: Sequence[PerPrompt] = (
             needs=frozenset({Need.PROMPTS}),
             score=_retrieved(most),
             chance=_retrieved_by_chance(most),
+            share=True,
         )
         for most in (1, 5)
     ),
