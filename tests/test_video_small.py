@@ -197,7 +197,7 @@ def edited(model, tmp_path, sample, name, **fields):
     pipeline = Pipeline(modality, model, samplers.euler, schedules.karras(), guidance.cfg(1.0), steps=2)
     plan = pipeline.plan("a fox", seeds=[0], options=chosen, edits=changes)
     with torch.no_grad():
-        return given, restore(pipeline.decode(plan.result(), chosen)[0])
+        return given, restore(model.decode(plan.result()[0], chosen))
 
 
 def asked(tmp_path, sample, name, **fields):
