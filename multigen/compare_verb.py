@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -21,6 +22,7 @@ LISTS = {
     "guidance": "guidance",
 }
 DEFAULT_SEEDS = "0-15"
+REPEATS, FEWEST_REPEATS = 1000, 10
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
@@ -49,7 +51,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         runner.run(Share(state.process_index, state.num_processes), said)
     state.wait_for_everyone()
     if state.is_main_process and runner.complete():
-        for path in _write(runner, folder, repeats=typed.get("repeats", 1000), with_oracle=typed.get("oracle", False)):
+        for path in _write(runner, folder, repeats=typed["repeats"], with_oracle=typed.get("oracle", False)):
             print(path)
     return 0
 
@@ -59,20 +61,12 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
     from multigen.atomic import replace_file
     from multigen.comparison import tables
     from multigen.comparison.findings import find
-    from multigen.comparison.oracle import oracle
+    from multigen.comparison.oracle import likelihoods, oracle
     from multigen.comparison.page import page
-    from multigen.evaluation.protocol import peak_memory, told_of_extractor, versions
+    from multigen.comparison.protocol import protocol_of
 
     findings = find(runner, repeats=repeats)
-    protocol = {
-        "study": runner.study.fingerprint(),
-        "versions": versions(),
-        "peak_memory_mib": peak_memory(),
-        "extractors": {name: told_of_extractor(runner.extractor(name)) for name in runner.study.modalities},
-        "readers": {name: told_of_extractor(runner.reader(name)) for name in runner.study.modalities},
-        "models": {arm.key: runner.request(arm).fingerprint for arm in runner.arms},
-        "repeats": repeats,
-    }
+    protocol = protocol_of(runner) | {"repeats": repeats}
     contents = {"protocol.json": json.dumps(protocol, indent=1).encode()}
     for name, rows in (
         ("results", tables.results(findings)),
@@ -81,11 +75,12 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
     ):
         contents |= {f"{name}.csv": tables.to_csv(rows), f"{name}.parquet": tables.to_parquet(rows)}
     contents["report.md"] = tables.markdown(runner, findings).encode()
-    errors = oracle(runner) if with_oracle else []
+    errors, bits = (oracle(runner), likelihoods(runner)) if with_oracle else ([], [])
     if errors:
         contents["oracle.csv"] = tables.to_csv(tables.oracle_rows(errors))
-        contents["report.md"] += b"\n" + tables.oracle_markdown(errors).encode() + b"\n"
-    contents["report.html"] = page(runner, findings, errors).encode()
+        contents["oracle-likelihood.csv"] = tables.to_csv(tables.likelihood_rows(bits))
+        contents["report.md"] += b"\n" + tables.oracle_markdown(errors, bits).encode() + b"\n"
+    contents["report.html"] = page(runner, findings, errors, bits).encode()
     for name, content in contents.items():
         replace_file(folder / name, content)
     return [folder / name for name in contents]
@@ -101,6 +96,12 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     parser.add_argument("--schedules", default=told, metavar="LIST", help="such as karras,flow:shift=3")
     parser.add_argument("--guidance", default=told, metavar="LIST", help="such as 1,3,7 or cfg:scale=3,apg:scale=5")
     parser.add_argument("--metrics", default=told, metavar="LIST", help="names (default: all that there are)")
+    parser.add_argument(
+        "--extractor",
+        default=told,
+        metavar="LIST",
+        help="MODALITY=NAME, a folder or a hub id, whose features sets are compared by (default: the modality's own)",
+    )
     parser.add_argument("--seeds", default=told, metavar="LIST", help=f"one sample each (default {DEFAULT_SEEDS})")
     parser.add_argument(
         "--prompts", default=told, metavar="FILE", help="a prompt a line; MODALITY=FILE,... where they differ"
@@ -131,10 +132,27 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
         unknown = sorted(set(written) - known)
         if unknown:
             raise UsageError(registry.unknown(f"key in {typed['file']}", unknown[0], sorted(known)))
-        typed = {**written, **typed}
+        typed = _of_modalities({**written, **typed}, _listed(written.get("modalities", "")))
     if "output" not in typed:
         raise UsageError("a study needs a folder: add -o study/")
+    repeats = typed.setdefault("repeats", REPEATS)
+    if not isinstance(repeats, int) or repeats < FEWEST_REPEATS:
+        raise UsageError(f"--repeats {repeats} is not possible: a whole number from {FEWEST_REPEATS}")
     return typed
+
+
+def _of_modalities(typed: Mapping[str, Any], written: Sequence[str]) -> dict[str, Any]:
+    """Without what a file says of modalities that it names, and that --modalities leaves out of the study."""
+    left_out = set(written) - set(_listed(typed.get("modalities", "")))
+
+    def told(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: told(part) for name, part in value.items() if name not in left_out}
+        if isinstance(value, list):
+            return [part for part in value if re.split("[.=]", str(part))[0].strip() not in left_out]
+        return value
+
+    return {key: told(value) for key, value in typed.items()}
 
 
 def _study(typed: Mapping[str, Any]) -> "Study":
@@ -166,6 +184,7 @@ def _study(typed: Mapping[str, Any]) -> "Study":
         data=_by_modality(typed.get("data", {}), "--data", modalities),
         named=typed.get("named", {}),
         metrics=tuple(_listed(typed.get("metrics", ""))),
+        extractor=_by_modality(typed.get("extractor", {}), "--extractor", modalities),
         **{field: tuple(_specs(typed.get(flag, ""))) for flag, field in LISTS.items()},
     )
 

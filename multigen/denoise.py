@@ -180,6 +180,35 @@ def bind(
     return Bound(network, parameterization, cond or {}, dtype, rows)
 
 
+def counted(denoise: Denoiser, count: Callable[[int], None], /) -> Denoiser:
+    """The same denoiser; `count` is told how many rows a network is given, each time that it is asked.
+
+    Of a denoiser that is no network's, the rows of x are counted.
+    """
+    if isinstance(denoise, Bound):
+        return replace(denoise, network=_Counted(denoise.network, count))
+    if isinstance(denoise, Spread):
+        return replace(denoise, denoise=counted(denoise.denoise, count))
+
+    def asked(x: Tensor, sigma: Sigma, /) -> Tensor:
+        count(x.shape[0])
+        return denoise(x, sigma)
+
+    return asked
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A network; two with the same count are equal where their networks are, so that guidance still joins them."""
+
+    network: Network
+    count: Callable[[int], None]
+
+    def __call__(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor:
+        self.count(x.shape[0])
+        return self.network(x, noise, **cond)
+
+
 def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
     """What every denoiser says about the same x: window by window where they have the same windows, and in one batched
     forward pass where they share a network that has no limit of rows."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigen import registry
 from multigen.errors import UsageError
-from multigen.modality import Modality
+from multigen.modality import Modality, Rated
 from multigen.request import Request
 
 if TYPE_CHECKING:
@@ -24,33 +24,40 @@ if TYPE_CHECKING:
 EDITS = ("init", "strength", "mask", "box", "extend", "complete", "resample")
 SAMPLES = 64
 MOST_REAL = 1000
+MOST_FAULTS = 8
+"""Faulty samples that are named in the table; the report has all of them."""
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Make or read samples, measure them, and print the results."""
     typed = _parse(parser, arguments)
     asked = _Asked(typed, registry.modalities[typed["modality"]]())
+    _check_folders(asked)
     from multigen.atomic import replace_file
     from multigen.evaluation import Evidence, Recorder, measure
-    from multigen.evaluation.protocol import peak_memory, told_of, told_of_extractor, versions
+    from multigen.evaluation.protocol import most_memory, told_of, told_of_extractor, versions
 
     metrics, extractor, reader = asked.metrics, asked.extractor, asked.reader
     used = {e.name: e for e in (extractor, reader) if e is not None}
     recorder = Recorder(asked.modality, metrics, list(used.values()))
     real, training = _real(asked, recorder)
     made, how = _made(asked, recorder, real)
-    evidence = Evidence(made, real, training, _items(asked))
+    rates = made.rates
+    made, real, training = made.at(rates), real and real.at(rates), training and training.at(rates)
+    evidence = Evidence(made, real, training or None, _items(asked))
     results = measure(evidence, metrics, extractor, reader=reader, repeats=typed["repeats"])
+    folders = {"real": typed["data"] or typed["against"], "training": typed["data"] or typed["training"]}
     report = {
         "modality": asked.modality.name,
         "results": [dataclasses.asdict(result) for result in results],
         "made": told_of(made) | how,
-        "real": told_of(real) | {"folder": typed["data"] or typed["against"]} if real else None,
-        "training": told_of(training) | {"folder": typed["data"] or typed["training"]} if training else None,
+        "real": told_of(real) | {"folder": folders["real"]} if real is not None else None,
+        "training": told_of(training) | {"folder": folders["training"]} if training is not None else None,
+        "resampler": asked.modality.resampler if isinstance(asked.modality, Rated) else None,
         "extractor": told_of_extractor(extractor),
         "reader": told_of_extractor(reader),
         "intervals": {"level": 0.95, "repeats": typed["repeats"]},
-        "peak_memory_mib": peak_memory(),
+        "peak_memory_mib": most_memory(made),
         "versions": versions(),
     }
     text = json.dumps(_plain(report), indent=1)
@@ -58,7 +65,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         folder = Path(typed["output"])
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "report.json", text.encode())
-    print(text if typed["json"] else _table(results, made, real))
+    print(text if typed["json"] else _table(results, {"made": made, "real": real, "training": training}))
     return 0
 
 
@@ -186,6 +193,18 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     return typed
 
 
+def _check_folders(asked: _Asked) -> None:
+    """Before anything is measured. Raises UsageError."""
+    from multigen.evaluation.collection import check_folder
+
+    typed = asked.typed
+    if typed["data"] and (typed["against"] or typed["training"]):
+        raise UsageError("--data has both parts: leave out --against and --training")
+    for name in ("made", "against", "training"):
+        if typed[name]:
+            check_folder(asked.modality, Path(typed[name]))
+
+
 def _real(asked: _Asked, recorder: "Recorder") -> "tuple[Collection | None, Collection | None]":
     """Real samples that the model has not seen, and those that it was trained on."""
     from multigen.evaluation import read_collection
@@ -193,8 +212,6 @@ def _real(asked: _Asked, recorder: "Recorder") -> "tuple[Collection | None, Coll
 
     typed = asked.typed
     if typed["data"]:
-        if typed["against"] or typed["training"]:
-            raise UsageError("--data has both parts: leave out --against and --training")
         return parts(asked.recipe, recorder, asked.model_name, most=typed["most"])
     folders = [typed[key] for key in ("against", "training")]
     real, training = (read_collection(recorder, Path(f), most=typed["most"]) if f else None for f in folders)
@@ -230,12 +247,12 @@ def _made(asked: _Asked, recorder: "Recorder", real: "Collection | None") -> "tu
         request.validate()
     kept = None
     if typed["output"]:
+        guide = asked.job.pipeline.guide
         told = {
             "request": dataclasses.asdict(asked.job.request) | {"prompt": ""},
             "prompts": [request.prompt for request in requests],
             "seed": typed["seed"],
-            "metrics": [f"{metric.name} {metric.version}" for metric in recorder.metrics],
-            "extractors": [f"{extractor.name} {extractor.fingerprint}" for extractor in recorder.extractors],
+            "guide": guide.fingerprint if guide else "",
         }
         kept = Kept(Path(typed["output"]), asked.modality, told)
     seeds = range(typed["seed"], typed["seed"] + typed["n"])
@@ -247,17 +264,19 @@ def _made(asked: _Asked, recorder: "Recorder", real: "Collection | None") -> "tu
 
 
 def _prompts(file: str | None, real: "Collection | None") -> Sequence[str]:
+    """Those of a file in its order; captions in one of which every beginning is spread over the folder."""
     from multigen.cli import prompt_lines
+    from multigen.evaluation.collection import scattered
 
     if file is not None:
         return prompt_lines(file)
     captions = list(dict.fromkeys(record.prompt for record in real.records if record.prompt)) if real else []
     if not captions:
         raise UsageError("there is nothing to prompt with: add --prompts FILE, or --against a folder with captions")
-    return captions
+    return scattered(captions)
 
 
-def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | None") -> str:
+def _table(results: "Sequence[Result]", sides: "Mapping[str, Collection | None]") -> str:
     """For people: one line a metric."""
     from multigen.metrics import digits, shown
 
@@ -278,9 +297,11 @@ def _table(results: "Sequence[Result]", made: "Collection", real: "Collection | 
         rows.append((name, shown(r.interval), shown(r.floor), chance, better, n))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    for told, found in (("made", made), ("real", real)):
+    for told, found in sides.items():
         if found is not None and found.faulty:
-            faults = ", ".join(f"{record.name} ({', '.join(record.faults)})" for record in found.faulty)
+            named = [f"{record.name} ({', '.join(record.faults)})" for record in found.faulty[:MOST_FAULTS]]
+            more = len(found.faulty) - len(named)
+            faults = ", ".join(named) + (f" and {more} more" if more else "")
             notes.append(f"{len(found.faulty)} {told} samples were left out: {faults}")
     used = {r.extractor for r in results if r.extractor and r.interval is not None}
     notes += [f"features: {name}" for name in sorted(used)]

@@ -8,14 +8,17 @@ adding uniform noise of width 1 first (Theis et al., arXiv 1511.01844).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from multigen.denoise import Denoiser
+from multigen.denoise import Denoiser, Sigma
 from multigen.noise import white
 
+_Traced: TypeAlias = Callable[[Tensor, float, Sequence[Tensor]], tuple[Tensor, Tensor]]
 _STREAM = 1 << 48  # apart from the streams that samples are drawn from
 
 
@@ -77,6 +80,7 @@ def log_likelihood(
     sigma_max: float = 80.0,
     steps: int = 64,
     probes: int = 2,
+    divergence: Callable[[Tensor, Sigma], Tensor] | None = None,
 ) -> Likelihood:
     """The log-likelihood under the probability-flow ODE (arXiv 2011.13456, eq. 39).
 
@@ -100,6 +104,9 @@ def log_likelihood(
     prior's mismatch D . x / sigma_max^2 - tr dD/dx at sigma_max, which under N(0, sigma_max^2) would vanish
     on average (Stein's identity) and to first order is at least the log-density that is missing.
 
+    divergence: tr dD/dx as (x, sigma) -> (b,), in place of its estimate; what is left are the integrator's errors and
+    the prior's.
+
     denoise: differentiable in x, each sample apart. Raises ValueError unless 0 < sigma_min < sigma_max, steps
     is even and positive, probes >= 2, and there is one seed per sample.
     """
@@ -113,12 +120,13 @@ def log_likelihood(
         streams = range(_STREAM + i * probes, _STREAM + (i + 1) * probes)
         return [white(seeds, x0.shape[1:], stream=stream).sign().to(x0) for stream in streams]
 
+    traced = partial(_estimated, denoise) if divergence is None else partial(_known, denoise, divergence)
     span, dims = math.log(sigma_max / sigma_min), x0[0].numel()
     x_coarse, coarse = _follow(
-        denoise, x0, sigma_min, span / steps * 2, steps // 2, lambda i: [*probe(2 * i), *probe(2 * i + 1)]
+        denoise, traced, x0, sigma_min, span / steps * 2, steps // 2, lambda i: [*probe(2 * i), *probe(2 * i + 1)]
     )
-    x, fine = _follow(denoise, x0, sigma_min, span / steps, steps, probe)
-    d, last = _denoise_and_traces(denoise, x, sigma_max, probe(steps))
+    x, fine = _follow(denoise, traced, x0, sigma_min, span / steps, steps, probe)
+    d, last = traced(x, sigma_max, probe(steps))
 
     prior_coarse, prior = (-_inner(end, end) / (2 * sigma_max**2) for end in (x_coarse, x))
     prior_shift, shift = (prior - prior_coarse) / 3, (fine - coarse.view_as(fine)) / 3
@@ -139,6 +147,7 @@ def log_likelihood(
 
 def _follow(
     denoise: Denoiser,
+    traced: _Traced,
     x: Tensor,
     sigma: float,
     h: float,
@@ -151,15 +160,24 @@ def _follow(
         s, m, t = (sigma * math.exp(h * (i + part)) for part in (0.0, 0.5, 1.0))
         with torch.no_grad():
             d = denoise(x, s)
-        d, trace = _denoise_and_traces(denoise, torch.lerp(d, x, m / s), m, probe(i))
+        d, trace = traced(torch.lerp(d, x, m / s), m, probe(i))
         x = torch.lerp(d, x, t / s)
         traces.append(trace)
     return x, torch.stack(traces)
 
 
-def _denoise_and_traces(
-    denoise: Denoiser, x: Tensor, sigma: float, directions: Sequence[Tensor]
+def _known(
+    denoise: Denoiser,
+    divergence: Callable[[Tensor, Sigma], Tensor],
+    x: Tensor,
+    sigma: float,
+    directions: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor]:
+    """D, and its divergence for each direction: (b, ...) and (probes, b) float64."""
+    return denoise(x, sigma), divergence(x, sigma).double().expand(len(directions), -1)
+
+
+def _estimated(denoise: Denoiser, x: Tensor, sigma: float, directions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """D, and e . (dD/dx) e for each direction e: (b, ...) and (probes, b) float64."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()

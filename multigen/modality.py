@@ -65,6 +65,20 @@ class Checks(Protocol):
 
 
 @runtime_checkable
+class Rated(Protocol):
+    """A modality whose samples have rates, which must agree where samples are compared."""
+
+    resampler: ClassVar[str]
+    """What brings one rate to another where samples are measured, for the protocol of a measurement."""
+
+    def rates(self, sample: Sample, /) -> Mapping[str, float]:
+        """What must agree, by its unit, such as {"fps": 8.0}: as far as measures see it."""
+
+    def sizes(self, sample: Sample, /) -> Mapping[str, float]:
+        """What may differ, by its name, such as {"width": 256.0}."""
+
+
+@runtime_checkable
 class Keeps(Protocol):
     """A modality that can put the untouched part of an input back exactly after an edit."""
 

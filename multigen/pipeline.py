@@ -6,13 +6,13 @@
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from multigen.denoise import Denoiser
+from multigen.denoise import Denoiser, counted
 from multigen.edit import Edit, Plan
 from multigen.guidance import AnyGuidance, compose, on_grid
 from multigen.modality import Finishes, Modality, Sample
@@ -36,6 +36,8 @@ class Pipeline:
     steps: int
     guide: Model | None = None
     """A weaker model to steer away from (autoguidance, arXiv 2406.02507) in place of the negative prompt."""
+    count: Callable[[int], None] | None = None
+    """Told how many rows a network is given, of the model or of the guide, each time that it is asked."""
 
     def plan(
         self,
@@ -68,15 +70,19 @@ class Pipeline:
 
     def _wanted(self, prompt: str, options: Any) -> Denoiser:
         parts = components(prompt)
-        bound = [(_bound(self.model, text, options), weight) for text, weight in parts]
+        bound = [(self._bound(self.model, text, options), weight) for text, weight in parts]
         if len(bound) == 1 and bound[0][1] == 1:
             return bound[0][0]
-        return compose(_bound(self.model, "", options), bound)
+        return compose(self._bound(self.model, "", options), bound)
 
     def _unwanted(self, prompt: str, negative_prompt: str, options: Any) -> Denoiser:
         if self.guide is None:
-            return _bound(self.model, negative_prompt, options)
-        return _bound(self.guide, prompt, options)
+            return self._bound(self.model, negative_prompt, options)
+        return self._bound(self.guide, prompt, options)
+
+    def _bound(self, model: Model, prompt: str, options: Any) -> Denoiser:
+        denoise = model.denoiser(model.condition([prompt]), options)
+        return denoise if self.count is None else counted(denoise, self.count)
 
     @torch.no_grad()  # as a decorator it spares the caller between two steps, as a context it would not
     def stream(
@@ -130,7 +136,3 @@ def _noise(model: Model, seeds: Sequence[int], shape: Sequence[int]) -> tuple[to
 
 def _clamped(denoise: Denoiser, bound: float) -> Denoiser:
     return lambda x, sigma, /: denoise(x, sigma).clamp(-bound, bound)
-
-
-def _bound(model: Model, prompt: str, options: Any) -> Denoiser:
-    return model.denoiser(model.condition([prompt]), options)

@@ -80,6 +80,24 @@ class GaussianMixture:
         told = torch.stack([gaussian.denoise(here, sigma) for gaussian in self._components()], 1)
         return torch.einsum("bk,bk...->b...", self.posterior(here, sigma), told).to(x)
 
+    def divergence(self, x: Tensor, sigma: Sigma, /) -> Tensor:
+        """tr dD/dx of `denoise`: (b, *shape) -> (b,). The probability flow dx / dlog sigma = x - D has dims less it.
+
+        D is x + sigma^2 times the score, so it is what the components' own are on average, and sigma^2 times the
+        variance of their scores, both weighted by `posterior`.
+        """
+        here, share, components = x.to(self.means), self.posterior(x, sigma), self._components()
+        totals = [gaussian._total(sigma) for gaussian in components]
+        own = torch.stack(
+            [(g.variance / total).flatten(1).sum(1) for g, total in zip(components, totals, strict=True)], 1
+        )
+        scores = torch.stack(
+            [((g.mean - here) / total).flatten(1) for g, total in zip(components, totals, strict=True)], 1
+        )
+        apart = scores - torch.einsum("bk,bkd->bd", share, scores)[:, None]
+        level = torch.as_tensor(sigma, dtype=self.means.dtype, device=self.means.device)
+        return (share * own).sum(1) + level**2 * torch.einsum("bk,bkd->b", share, apart**2)
+
     def posterior(self, x: Tensor, sigma: Sigma = 0.0, /) -> Tensor:
         """How probable each component is given x: (b, *shape) -> (b, k), rows that sum to 1."""
         return self._joint(x, sigma).softmax(1)

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,15 +21,18 @@ from multigen.comparison import Arm, Study, arms
 from multigen.comparison import findings as findings_module
 from multigen.comparison.column import Column
 from multigen.comparison.findings import Agreement, Contrast, Cost, find, pairs, undecidable
-from multigen.comparison.oracle import mixture, oracle
+from multigen.comparison.oracle import likelihoods, mixture, oracle
 from multigen.comparison.run import Runner, Share
+from multigen.comparison.study import ranges
 from multigen.comparison.tables import contrasts, markdown, results, samples, to_csv, to_parquet
-from multigen.errors import UsageError
-from multigen.evaluation import Collection, Evidence, PerSample, Record, measure
+from multigen.errors import GenerationError, UsageError
+from multigen.evaluation import Collection, Evidence, PerSample, Record, extractors, making, measure
 from multigen.evaluation.general import GENERAL
-from multigen.job import generate
+from multigen.evaluation.protocol import sha
+from multigen.job import generate, prepare
 from multigen.metrics import Interval
 from multigen.options import read_toml
+from multigen.request import Request
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "multigen-digits"
 
@@ -41,7 +46,9 @@ def digits(**changes):
         "sampler": ("euler", "heun"),
         "steps": (3, 12),
     }
-    return Study(**{**asked, **changes})
+    asked |= changes
+    fitting = {name: prompts[: len(asked["seeds"])] for name, prompts in asked["prompts"].items()}
+    return Study(**{**asked, "prompts": changes.get("prompts", fitting)})
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +148,16 @@ def test_processes_share_the_work(tmp_path):
     assert len(told) + len(rest) == 12
 
 
+def test_every_process_has_a_like_share_of_every_arm():
+    four = arms(digits(sampler=("euler",), steps=(4, 8, 16, 32)))
+    shares = [Share(i, 4).part(four, 16) for i in range(4)]
+    assert {sum(arm.steps for arm, _ in mine) for mine in shares} == {4 * (4 + 8 + 16 + 32)}
+    assert sum(map(len, shares)) == 64
+    assert {one for mine in shares for one in mine} == {(arm, i) for arm in four for i in range(16)}
+    few = [Share(i, 3).part(four, 2) for i in range(3)]
+    assert sorted(len(mine) for mine in few) == [2, 3, 3]
+
+
 def test_progress_tells_the_time_left(tmp_path):
     _, told = ran(digits(seeds=(0, 1)), tmp_path)
     assert [p.done for p in told] == list(range(1, 9))
@@ -154,9 +171,57 @@ def test_a_folder_with_another_study_is_left_alone(tmp_path):
         Runner(digits(steps=(4,)), tmp_path)
 
 
+def test_weights_that_have_changed_are_not_mixed(tmp_path, monkeypatch):
+    import multigen_digits
+
+    ran(digits(seeds=(0, 1)), tmp_path)
+    monkeypatch.setattr(multigen_digits.Gaussians, "fingerprint", "others")
+    with pytest.raises(UsageError, match=r"are no longer those that .* was begun with: give another -o"):
+        Runner(digits(seeds=(0, 1)), tmp_path)
+
+
+class Mean:
+    name, fingerprint, modality = "mean", "1", "digits"
+
+    def __call__(self, sample, /):
+        return sample["image"].mean(0)
+
+
+def test_a_finished_study_is_measured_in_another_way_without_making_a_sample_again(tmp_path, real, monkeypatch):
+    few = digits(steps=(3,), metrics=("vendi",))
+    runner, _ = ran(few, tmp_path / "study")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "study" / "samples").rglob("*.png")}
+    made = [runner.collection(arm) for arm in runner.arms]
+    monkeypatch.chdir(tmp_path)
+    more = replace(few, metrics=(), against={"digits": "real"})
+    again, told = ran(more, tmp_path / "study")
+    assert told == []
+    (first, _) = find_results(again)
+    assert {r.metric: r.interval is not None for r in first}["kad"]
+    other_path, _ = ran(replace(more, against={"digits": real}), tmp_path / "study")
+    assert len(other_path.real("digits")) == 120
+    assert len(list((tmp_path / "study" / "real" / "digits" / "against").iterdir())) == 1
+    monkeypatch.setattr(extractors, "find", lambda name, modality, known: Mean())
+    seen, told = ran(replace(more, extractor={"digits": "mean"}), tmp_path / "study")
+    assert len(told) == 48
+    assert seen.extractor("digits").name == "mean"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for arm, old in zip(seen.arms, made, strict=True):
+        new = seen.collection(arm)
+        assert new.features("mean").shape == (24, 8)
+        assert [r.made for r in new.records] == [r.made for r in old.records]
+        assert all(r.from_file for r in new.records)
+    _, told = ran(replace(more, extractor={"digits": "mean"}), tmp_path / "study")
+    assert told == []
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"prompts": {"digits": ("a 3", "a 7 AND")}}, "the prompt 'a 7 AND' has an empty part"),
+        ({"against": {"digits": "none"}}, "none is no folder: give one with digits files"),
+        ({"training": {"digits": str(EXAMPLE)}}, "holds no digits: give a folder with .png files"),
+        ({"data": {"digits": "none"}}, "--data needs the recipe of a model: 'digits' has none"),
         ({"sampler": ("euler", "eulr")}, "digits sampler=eulr steps=3 cannot run: unknown sampler 'eulr'"),
         ({"schedule": ("karras:rho=x",)}, "cannot run: schedule karras:rho=x"),
         ({"guidance": ("1000",)}, "cannot run: --guidance 1000"),
@@ -170,14 +235,62 @@ def test_an_arm_that_cannot_run_is_refused_before_anything_starts(tmp_path, chan
 
 
 def test_levels_have_names_and_their_own_meaning_in_each_modality():
-    named = {"strong": {"digits": "cfg:scale=5 within 0.3:4 beside digits"}, "slow": {"other": "karras"}}
-    study = digits(guidance=("strong", "cfg:scale=2 within 1:2"), schedule=("slow",), named=named)
+    named = {"strong": {"digits": "cfg:scale=5 within 0.3:4 beside digits"}}
+    study = digits(guidance=("strong", "cfg:scale=2 within 1:2"), named=named)
     strong, plain = (Arm("digits", guidance=level).request(study, "a 3") for level in study.guidance)
     assert (strong.guidance, strong.guidance_interval, strong.guide_model) == ("cfg:scale=5", "0.3:4", "digits")
     assert (plain.guidance, plain.guidance_interval, plain.guide_model) == ("cfg:scale=2", "1:2", "")
-    assert Arm("digits", schedule="slow").request(study, "a 3").schedule == "slow"
+    assert Arm("audio", guidance="strong").request(study, "rain").guidance == "strong"
     with pytest.raises(UsageError, match="not of the form NAME"):
         Arm("digits", guidance="cfg:scale=2 and more").request(study, "a 3")
+
+
+def cost(study, folder):
+    """Network evaluations of a sample of each arm, by its guidance."""
+    runner, _ = ran(study, folder)
+    return {arm.guidance: runner.collection(arm).records[0].made["evaluations"] for arm in runner.arms}
+
+
+def test_every_row_that_a_network_is_given_is_counted(tmp_path):
+    within = "cfg:scale=2 within 0.3:4"
+    guidance = ("cfg:scale=1", "cfg:scale=2", within, "cfg:scale=2 beside digits")
+    study = digits(guidance=guidance, steps=(12,), sampler=("euler",), seeds=(0,))
+    found = cost(study, tmp_path / "one")
+    assert (found["cfg:scale=1"], found["cfg:scale=2"], found["cfg:scale=2 beside digits"]) == (12, 24, 24)
+    levels = Runner(study, tmp_path / "one").pipeline(Arm("digits", "", "euler", "", 12, within)).schedule(12)
+    assert found[within] == 12 + sum(0.3 < sigma <= 4 for sigma in levels)
+    composed = replace(study, prompts={"digits": ("a 3 AND a 7",)}, guidance=("cfg:scale=1",))
+    assert cost(composed, tmp_path / "two") == {"cfg:scale=1": 36}
+
+
+def test_a_second_pass_is_counted():
+    import multigen_digits
+
+    class Finer(multigen_digits.Digits):
+        coarse = staticmethod(lambda options: options)
+        between = join = staticmethod(lambda sample, *others: sample)
+
+    job = prepare(Request("digits", "a 3", steps=20))
+    twice = dataclasses.replace(job, fine=job.options, pipeline=dataclasses.replace(job.pipeline, modality=Finer()))
+    (_, once), (_, both) = making.make(job, 0), making.make(twice, 0)
+    assert (once["evaluations"], both["evaluations"], both["steps"]) == (20, 20 + 0.35 * 20, 20)
+
+
+def test_what_a_process_does_once_is_no_time_of_its_first_sample(tmp_path, monkeypatch):
+    import multigen_digits
+
+    decode, calls, clock = multigen_digits.Gaussians.decode, [], [0.0]
+    monkeypatch.setattr(making, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def slow_at_first(model, x, options):
+        calls.append(x)
+        clock[0] += 1 if len(calls) > 1 else 100
+        return decode(model, x, options)
+
+    monkeypatch.setattr(multigen_digits.Gaussians, "decode", slow_at_first)
+    runner, _ = ran(digits(seeds=(0, 1), steps=(3,)), tmp_path)
+    assert len(calls) == 1 + 4
+    assert [r.made["seconds"] for arm in runner.arms for r in runner.collection(arm).records] == [1.0] * 4
 
 
 def test_some_metrics_are_enough(tmp_path):
@@ -345,11 +458,16 @@ def test_levels_that_are_as_good_share_their_place():
         ({"prompts": {}}, "there are no prompts for digits"),
         ({"seeds": ()}, "needs a modality and a seed"),
         ({"steps": (4, 8, 4)}, "--steps names 4 twice"),
+        ({"seeds": (0, 1)}, "3 prompts of digits for 2 seeds, each of which takes one prompt: give more --seeds"),
+        ({"named": {"strnog": {"digits": "3"}}, "guidance": ("strong",)}, "in .named. 'strnog': .* 'strong'?"),
+        ({"against": {"3d": "x"}}, "--against is about '3d', which is not in the study"),
+        ({"options": {"audio": {"duration": 2.0}}}, "--options is about 'audio', which is not in the study"),
+        ({"model": {"audio": ("audio-small",)}}, "--models is about 'audio', which is not in the study"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(change, said):
     with pytest.raises(UsageError, match=said):
-        digits(**change)
+        digits(**{"prompts": {"digits": ("a 3", "a 7", "an 8")}, **change})
 
 
 def test_findings_tell_few_steps_from_many(tmp_path, real):
@@ -406,18 +524,19 @@ def test_tables_are_tidy_and_equal_in_both_formats(tmp_path, real):
     assert all(row["low"] <= row["value"] <= row["high"] for row in kad)
 
 
+def fail_at(monkeypatch, seed):
+    whole = making.make
+
+    def fail(job, at, /):
+        if at == seed:
+            raise GenerationError(f"seed {seed} gave values that are not finite")
+        return whole(job, at)
+
+    monkeypatch.setattr(making, "make", fail)
+
+
 def test_a_sample_that_fails_is_kept_with_its_reason(tmp_path, monkeypatch):
-    from multigen.comparison import run
-    from multigen.errors import GenerationError
-
-    make = run.record
-
-    def fail(job, recorder, seed, *, name):
-        if seed == 2:
-            raise GenerationError("seed 2 gave values that are not finite")
-        return make(job, recorder, seed, name=name)
-
-    monkeypatch.setattr(run, "record", fail)
+    fail_at(monkeypatch, 2)
     runner, _ = ran(digits(seeds=(0, 1, 2), steps=(3,), sampler=("euler",)), tmp_path)
     assert runner.complete()
     found = runner.collection(runner.arms[0])
@@ -443,7 +562,13 @@ def test_the_command_runs_a_study_and_goes_on(tmp_path, real, capsys):
         "oracle.csv",
     } <= written
     protocol = json.loads((tmp_path / "study" / "protocol.json").read_text())
-    assert set(protocol["models"].values()) == {"digits"}
+    assert {arm["weights"] for arm in protocol["arms"].values()} == {"digits"}
+    assert protocol["seeds"] == "0-11"
+    about = protocol["modalities"]["digits"]
+    assert about["prompts"] == {"different": 2, "sha256": sha(("a 3", "a 7"))}
+    assert about["real"]["samples"] == 120
+    assert protocol["threads"] == [torch.get_num_threads()]
+    assert protocol["peak_memory_mib"]["process"] > 10
     assert len(list((tmp_path / "study" / "samples").rglob("*.png"))) == 48
     record = next((tmp_path / "study" / "records").rglob("*.safetensors"))
     record.unlink()
@@ -494,6 +619,19 @@ def test_a_file_says_what_flags_do(tmp_path, capsys):
     assert "did you mean 'samplers'?" in capsys.readouterr().err
 
 
+def test_what_a_file_says_of_modalities_that_are_left_out_is_left_out():
+    written = read_toml(EXAMPLE.parent.parent / "docs" / "study.toml")
+    typed = compare_verb._of_modalities({**written, "modalities": "3d"}, written["modalities"])
+    assert (typed["options"], typed["prompts"]) == ([], {"3d": "docs/study/3d.txt"})
+    assert typed["named"] == {"own": {"3d": "cfg:scale=3"}}
+    assert typed["samplers"] == written["samplers"]
+
+
+def test_seeds_are_written_as_they_are_typed():
+    assert ranges((0, 1, 2, 3, 100)) == "0-3, 100"
+    assert ranges((7,)) == "7"
+
+
 @pytest.mark.parametrize(("name", "arms_of_each"), [("study", 60), ("study-guidance", 6)])
 def test_the_first_study_can_be_asked(name, arms_of_each, monkeypatch):
     monkeypatch.chdir(EXAMPLE.parent.parent)
@@ -522,6 +660,10 @@ def test_the_first_study_can_be_asked(name, arms_of_each, monkeypatch):
         (["-o", "x", "--modalities", "digits", "--steps", "few"], "--steps 'few' is no number of steps"),
         (["-o", "x", "--modalities", "digits", "--models", "small"], "--models 'small' is not of the form"),
         (["-o", "x", "--modalities", "digits", "--options", "digits.size=3"], "unknown option of digits 'size'"),
+        (
+            ["-o", "x", "--modalities", "digits", "--repeats", "0"],
+            "--repeats 0 is not possible: a whole number from 10",
+        ),
         (["none.toml", "-o", "x"], "none.toml cannot be read as TOML"),
     ],
 )
@@ -555,3 +697,12 @@ def test_oracle_arms_do_not_depend_on_guidance_and_have_the_rank_of_the_modality
     assert mixture((3, 4, 5, 6)).denoise(torch.zeros(1, 3, 4, 5, 6), 1.0).shape == (1, 3, 4, 5, 6)
     data = mixture((4, 8, 8)).sample(range(400))
     assert float(data.var()) == pytest.approx(1, abs=0.15)
+
+
+def test_bits_are_exact_on_an_oracle_but_for_the_estimated_divergence(tmp_path):
+    runner = Runner(digits(steps=(3,), sampler=("euler",), seeds=(0, 1, 2)), tmp_path)
+    estimated, exact = likelihoods(runner, seeds=range(3))
+    assert (estimated.known, exact.known) == (False, True)
+    assert exact.value == estimated.value
+    assert exact.error.value < 0.02
+    assert exact.error.value < estimated.error.value

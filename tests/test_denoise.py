@@ -177,6 +177,21 @@ def test_denoisers_with_the_same_windows_share_each_forward_pass(spread: Callabl
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("spread", [dn.windowed, dn.ring])
+def test_the_rows_of_every_window_are_counted_and_passes_stay_shared(spread: Callable[..., dn.Spread]) -> None:
+    x, network = states((2, 9), 2.0, batch=3), Counted()
+    plain = [spread(bind(network, dn.v, cond), dim=-1, size=5, overlap=1) for cond in conditions()]
+    rows: list[int] = []
+    told = [dn.counted(denoise, rows.append) for denoise in plain]
+    together = evaluate(x, LEVELS, *told)
+    assert rows == network.batches
+    assert rows == [9] * len(rows)
+    for a, b in zip(evaluate(x, LEVELS, *plain), together, strict=True):
+        assert torch.equal(a, b)
+    dn.counted(lambda x, sigma: x, rows.append)(x, 1.0)
+    assert rows[-1] == 3
+
+
 def test_denoisers_with_other_windows_keep_their_own() -> None:
     x, network = states((2, 9), 2.0, batch=3), Counted()
     first, second, _ = (bind(network, dn.v, cond) for cond in conditions())

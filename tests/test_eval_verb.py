@@ -8,9 +8,12 @@ import torch
 
 from multigen import registry
 from multigen.cli import main
+from multigen.errors import GenerationError
+from multigen.evaluation import making
 from multigen.noise import white
 from multigen_audio import Audio
 from multigen_models.prompts import embed, stacked
+from multigen_video import Video
 
 RATE = 24_000
 
@@ -93,7 +96,7 @@ def test_samples_are_made_from_the_captions_and_kept(folders, capsys, tmp_path):
     made = report["made"]
     assert made["samples"] == 2
     assert made["seeds"] == {"first": 5, "last": 6, "n": 2}
-    assert made["evaluations"] == 2
+    assert made["evaluations"] == 4  # two rows a step: guidance is on
     assert made["request"]["steps"] == 2
     assert made["request"]["fingerprint"]
     assert report["real"]["samples"] == 12
@@ -189,3 +192,54 @@ def test_a_dataset_gives_what_was_held_out_and_what_was_not(folders, capsys, mon
     assert "--data has both parts" in capsys.readouterr().err
     assert main(["eval", "audio", "--made", folders["good"], "--data", folders["real"], "--model", "mine"]) == 2
     assert "'mine' has none" in capsys.readouterr().err
+
+
+def test_sounds_of_another_rate_are_left_out(folders, capsys, tmp_path):
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    for i in range(12):
+        wave = 0.3 * torch.sin(2 * math.pi * 200 * (1 + i / 7) * torch.arange(8000) / 8000)[None]
+        Audio().write({"wave": wave, "sample_rate": 8000}, folder / f"{i}.wav", tags={})
+    words = ["eval", "audio", "--made", folders["good"], "--against", str(folder), "--metrics", "kad"]
+    assert main([*words, "--repeats", "50", "-o", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "12 real samples were left out: 0.wav (8000 Hz, not 24000)" in out
+    assert "and 4 more" in out
+    assert "kad: too few samples: 0" in out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["made"]["rates"], report["real"]["rates"]) == ({"Hz": [24000]}, {"Hz": [8000]})
+    assert report["made"]["sizes"]["seconds"] == [1, 1]
+    assert report["resampler"].startswith("soxr")
+    assert report["real"]["prompts"]["different"] == 0
+
+
+def test_films_have_the_rate_of_their_frames_and_pictures_none():
+    frames = torch.zeros(8, 3, 32, 48, dtype=torch.uint8)
+    assert Video().rates({"frames": frames, "fps": 12.5}) == {"fps": 12.5}
+    assert Video().rates({"frames": frames[:1], "fps": 8.0}) == {}
+    assert Video().sizes({"frames": frames, "fps": 12.5}) == {"frames": 8, "width": 48, "height": 32}
+
+
+def test_a_sample_that_fails_is_left_out_and_kept(capsys, tmp_path, monkeypatch):
+    whole = making.make
+
+    def fail(job, seed, /):
+        if seed == 1:
+            raise GenerationError("seed 1 gave values that are not finite")
+        return whole(job, seed)
+
+    monkeypatch.setattr(making, "make", fail)
+    (tmp_path / "prompts.txt").write_text("rain\n")
+    report = report_of(
+        capsys, "audio", "--prompts", str(tmp_path / "prompts.txt"), "-n", "2", "--steps", "1", "--duration", "1",
+        "-o", str(tmp_path / "out"), "--metrics", "vendi",
+    )  # fmt: skip
+    assert report["made"]["samples"] == 1
+    assert report["made"]["faulty"] == {"00001": ["seed 1 gave values that are not finite"]}
+    assert len(list((tmp_path / "out" / "records").iterdir())) == 2
+
+
+def test_folders_are_looked_for_before_anything_is_measured(folders, capsys, monkeypatch):
+    monkeypatch.setattr("multigen.evaluation.collection.Recorder.__call__", None)
+    assert main(["eval", "audio", "--made", folders["good"], "--training", "nowhere"]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err

@@ -20,7 +20,9 @@ from multigen.evaluation import (
     measure,
     read_collection,
 )
+from multigen.evaluation.collection import scattered
 from multigen.evaluation.general import GENERAL, standardised
+from multigen.evaluation.protocol import told_of
 from multigen.metrics import bootstrap, gaussian, median_distance, vendi, wilson
 from multigen.options import NoOptions
 
@@ -340,3 +342,63 @@ def test_a_record_is_kept_in_a_file(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="holds no record"):
         Record.read(tmp_path / "broken.safetensors")
+
+
+def test_a_record_gets_what_it_lacks_and_nothing_else():
+    asked = []
+
+    class Watched(Itself):
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, sample, /):
+            asked.append(self.name)
+            return sample["v"]
+
+    sample = {"v": normal(1)[0]}
+    few = Recorder(Vectors(), (), (Watched("one"),))
+    more = Recorder(Vectors(), (FIRST,), (Watched("one"), Watched("two")))
+    record = few(sample, name="a", prompt="first", cluster="a")
+    assert not few.lacks(record)
+    assert more.lacks(record)
+    again = more.again(record, sample)
+    assert asked == ["one", "two"]
+    assert (set(again.features), set(again.values), again.from_file) == ({"one", "two"}, {"first"}, True)
+    assert not more.lacks(again)
+    assert Recorder(Vectors(), (dataclasses.replace(FIRST, version=2),), ()).lacks(again)
+
+
+class Fast(Vectors):
+    """Vectors at a rate: their last number."""
+
+    resampler = "none"
+
+    def rates(self, sample, /):
+        return {"Hz": float(sample["v"][-1])}
+
+    def sizes(self, sample, /):
+        return {"length": float(len(sample["v"]))}
+
+
+def test_samples_of_other_rates_are_flagged_and_not_averaged():
+    rows = normal(12)
+    rows[:, -1] = 24.0
+    rows[3, -1] = 8.0
+    recorder = Recorder(Fast(), (), (Itself(),))
+    every = Collection.of(recorder({"v": row}, name=str(i), prompt="", cluster=str(i)) for i, row in enumerate(rows))
+    assert every.rates == {"Hz": 24.0}
+    agreeing = every.at(every.rates)
+    assert len(agreeing) == 11
+    assert [(r.name, r.faults) for r in agreeing.faulty] == [("3", ["8 Hz, not 24"])]
+    assert len(every.at({"Hz": 24.03})) == 11  # as near as 29.97 and 30
+    assert len(every.at({"Hz": 8.0})) == 1
+    told = told_of(every)
+    assert (told["rates"], told["sizes"]) == ({"Hz": [8.0, 24.0]}, {"length": [8.0, 8.0]})
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_every_beginning_of_scattered_rows_is_spread_over_them(n):
+    rows = scattered(range(n))
+    assert sorted(rows) == list(range(n))
+    classes = [row * 10 // n for row in rows[:32]]
+    assert len(set(classes)) == min(n, 10)

@@ -44,6 +44,7 @@ class Audio:
     default_model: ClassVar[str] = "audio-small"
     show_flag: ClassVar[str] = "spectrogram"
     show_extensions: ClassVar[Sequence[str]] = (".png",)
+    resampler: ClassVar[str] = "soxr, very high quality"
     mask_help: ClassVar[str] = "START:END, the seconds of --init to make anew; the rest is kept"
 
     def read(self, path: Path, /) -> Sample:
@@ -151,6 +152,16 @@ class Audio:
         from multigen_audio.measures import faults
 
         return faults(sample)
+
+    def rates(self, sample: Sample, /) -> Mapping[str, float]:
+        """Hz, but no more than measures see: a sound at a higher rate is resampled to that, and loses nothing else."""
+        from multigen_audio.features import SAMPLE_RATE
+
+        return {"Hz": float(min(sample["sample_rate"], SAMPLE_RATE))}
+
+    def sizes(self, sample: Sample, /) -> Mapping[str, float]:
+        channels = float(len(sample["wave"]))
+        return {"sample_rate": float(sample["sample_rate"]), "channels": channels, "seconds": self.seconds(sample)}
 
     def embed(self, sample: Sample, title: str, /) -> str:
         """The sample on a page."""

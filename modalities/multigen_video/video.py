@@ -98,6 +98,7 @@ class Video:
     default_model: ClassVar[str] = "video-small"
     show_flag: ClassVar[str] = "sheet"
     show_extensions: ClassVar[Sequence[str]] = (".png",)
+    resampler: ClassVar[str] = "frames are chosen, evenly spaced; pictures are scaled bilinearly, with antialiasing"
     mask_help: ClassVar[str] = "START:END, the seconds of --init to make anew; the rest is kept"
     box_help: ClassVar[str] = (
         "X,Y,WIDTH,HEIGHT, the pixels of --init to make anew, from its top left corner; the rest is kept"
@@ -296,6 +297,14 @@ class Video:
         from multigen_video.measures import faults
 
         return faults(sample)
+
+    def rates(self, sample: Sample, /) -> Mapping[str, float]:
+        """Frames a second; a picture has none."""
+        return {"fps": float(sample["fps"])} if len(sample["frames"]) > 1 else {}
+
+    def sizes(self, sample: Sample, /) -> Mapping[str, float]:
+        frames, _, height, width = sample["frames"].shape
+        return {"frames": float(frames), "width": float(width), "height": float(height)}
 
     def embed(self, sample: Sample, title: str, /) -> str:
         """The sample on a page."""

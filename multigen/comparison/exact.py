@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from multigen.comparison import charts
+from multigen.comparison import charts, tables
 from multigen.comparison.charts import Line, Point
 from multigen.comparison.markup import details, element, table, text
-from multigen.comparison.oracle import OracleError
+from multigen.comparison.oracle import LikelihoodError, OracleError
 from multigen.metrics import shown
 
 SAID = (
@@ -16,8 +16,8 @@ SAID = (
 )
 
 
-def exact(errors: Sequence[OracleError], /) -> str:
-    """A figure for each modality: error against steps, a panel for each schedule."""
+def exact(errors: Sequence[OracleError], likelihoods: Sequence[LikelihoodError] = (), /) -> str:
+    """A figure for each modality: error against steps, a panel for each schedule; and what bits/dim err by."""
     styles = {sampler: style for style, sampler in enumerate(dict.fromkeys(e.sampler for e in errors))}
     figures = [
         _figure(modality, [e for e in errors if e.modality == modality], styles)
@@ -25,7 +25,11 @@ def exact(errors: Sequence[OracleError], /) -> str:
     ]
     rows = [[text(e.modality), text(e.sampler), text(e.schedule), str(e.steps), shown(e.error)] for e in errors]
     heads = ["modality", "sampler", "schedule", "steps", "error [95 %]"]
-    return element("p", SAID, class_="quiet") + "".join(figures) + details("Table", table(heads, rows))
+    told = element("p", SAID, class_="quiet") + "".join(figures) + details("Table", table(heads, rows))
+    if not likelihoods:
+        return told
+    cells = [list(map(text, row)) for row in tables.likelihood_cells(likelihoods)]
+    return told + element("p", tables.LIKELIHOODS, class_="quiet") + table(tables.LIKELIHOOD_HEADS, cells)
 
 
 def _figure(modality: str, errors: Sequence[OracleError], styles: dict[str, int]) -> str:

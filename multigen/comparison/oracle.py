@@ -2,14 +2,17 @@
 
 A model's own errors hide those of a sampler, and may even undo them. Here there are none, and the exact result is
 known: the solution of the probability-flow ODE by very many steps, or, for a sampler with noise, where it goes along
-the same Brownian path as its steps become small.
+the same Brownian path as its steps become small. The densities are known too, and with them what bits/dim err by
+(`likelihoods`).
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +20,8 @@ from torch import Tensor
 from multigen import samplers
 from multigen.comparison.run import Runner
 from multigen.comparison.study import Arm
+from multigen.evaluation.held_out import PROBES, STEPS
+from multigen.likelihood import log_likelihood
 from multigen.metrics import Interval, bootstrap
 from multigen.noise import Brownian, white
 from multigen.pipeline import Pipeline
@@ -43,6 +48,20 @@ class OracleError:
     error: Interval
 
 
+@dataclass(frozen=True)
+class LikelihoodError:
+    """Root mean squared error of bits/dim as `multigen eval` finds them, on draws whose density is known.
+
+    known: whether with the exact divergence of the denoiser in place of its estimate: what is then left is the
+    integrator's. value: the exact bits/dim on average.
+    """
+
+    modality: str
+    known: bool
+    value: float
+    error: Interval
+
+
 def oracle(runner: Runner, /, *, seeds: Sequence[int] = range(8), fine: int = FINE) -> list[OracleError]:
     """One row for each combination of modality, sampler, schedule and steps of a study."""
     rows: dict[tuple[str, str, str, int], OracleError] = {}
@@ -56,6 +75,36 @@ def oracle(runner: Runner, /, *, seeds: Sequence[int] = range(8), fine: int = FI
             flows[shape] = _Flow(mixture(shape), white(seeds, shape).double(), fine)
         rows[key] = OracleError(*key, error=_error(runner.pipeline(arm), flows[shape], tuple(seeds)))
     return list(rows.values())
+
+
+def likelihoods(runner: Runner, /, *, seeds: Sequence[int] = range(8)) -> list[LikelihoodError]:
+    """Two rows for each modality, by the levels of its first arm's model: the divergence estimated, and exact."""
+    rows = []
+    for modality in runner.study.modalities:
+        arm = next(arm for arm in runner.arms if arm.modality == modality)
+        ends, shape = runner.pipeline(arm).model.defaults, _shape(runner, arm)
+        data = mixture(shape)
+        x = data.sample(seeds) + ends.sigma_min * white(seeds, shape).double()
+        exact = -data.log_prob(x, ends.sigma_min) / (x[0].numel() * math.log(2))
+        for known in (False, True):
+            found = log_likelihood(
+                data.denoise,
+                x,
+                seeds=seeds,
+                sigma_min=ends.sigma_min,
+                sigma_max=ends.sigma_max,
+                steps=STEPS,
+                probes=PROBES,
+                divergence=data.divergence if known else None,
+            )
+            squares = (found.bits_per_dim - exact).square()
+            error = bootstrap(partial(_root_mean, squares), torch.arange(len(seeds)))
+            rows.append(LikelihoodError(modality, known, float(exact.mean()), error))
+    return rows
+
+
+def _root_mean(squares: Tensor, u: Tensor) -> float:
+    return float((u @ squares / u.sum()).sqrt())
 
 
 def mixture(shape: Sequence[int], /, *, seed: int = 0) -> GaussianMixture:

@@ -14,12 +14,12 @@ from multigen.comparison.exact import exact
 from multigen.comparison.findings import ALPHA, Findings
 from multigen.comparison.gallery import gallery, scripts
 from multigen.comparison.markup import data_uri, details, element, table, text
-from multigen.comparison.oracle import CELLS, COMPONENTS, FINE, OracleError
+from multigen.comparison.oracle import CELLS, COMPONENTS, FINE, LikelihoodError, OracleError
 from multigen.comparison.quality import Design, leaders, quality
 from multigen.comparison.run import Runner
-from multigen.comparison.study import VARIED
+from multigen.comparison.study import VARIED, ranges
 from multigen.evaluation import Collection, Extractor
-from multigen.evaluation.protocol import told_of, versions
+from multigen.evaluation.protocol import told_of, told_of_prompts, versions
 from multigen.metrics import digits
 
 MOST_BYTES = 20_000_000
@@ -33,10 +33,16 @@ READING = (
 )
 
 
-def page(runner: Runner, findings: Findings, errors: Sequence[OracleError] = (), /) -> str:
+def page(
+    runner: Runner,
+    findings: Findings,
+    errors: Sequence[OracleError] = (),
+    likelihoods: Sequence[LikelihoodError] = (),
+    /,
+) -> str:
     """A complete study as HTML; it reads the samples that it shows from the study's folder.
 
-    errors: of the samplers on exact denoisers, if they were found.
+    errors, likelihoods: of the samplers and of bits/dim on exact denoisers, if they were found.
     """
     modalities = runner.study.modalities
     designs = {name: Design.of(findings, name) for name in modalities}
@@ -44,7 +50,7 @@ def page(runner: Runner, findings: Findings, errors: Sequence[OracleError] = (),
     if findings.agreements:
         sections.append(_agreement(findings))
     if errors:
-        sections.append(_section("exact denoisers", exact(errors)))
+        sections.append(_section("exact denoisers", exact(errors, likelihoods)))
     sections += [_samples(runner, designs), _protocol(runner, findings, bool(errors))]
     title = f"Study of {_joined(modalities)}"
     head = element(
@@ -138,8 +144,9 @@ def _protocol(runner: Runner, findings: Findings, with_oracle: bool) -> str:
     facts = {
         "arms": str(len(findings.arms)),
         "samples of an arm": str(study.items),
-        "seeds": f"{min(study.seeds)} to {max(study.seeds)}",
-        **{f"{name}: prompts": str(len(study.prompts[name])) for name in study.modalities},
+        "seeds": ranges(study.seeds),
+        "costs": tables.COSTS,
+        **{f"{name}: prompts": _prompts(study.prompts[name]) for name in study.modalities},
         **{f"{name}: options": _options(study.options[name]) for name in study.modalities if study.options.get(name)},
         **{f"{name}: extractor": _extractor(runner, name) for name in study.modalities},
         **{f"{name}: compared with prompts by": _reader(runner, name) for name in study.modalities},
@@ -168,6 +175,11 @@ def _protocol(runner: Runner, findings: Findings, with_oracle: bool) -> str:
     )
 
 
+def _prompts(prompts: Sequence[str]) -> str:
+    told = told_of_prompts(prompts)
+    return f"{told['different']}, {told['sha256']}"
+
+
 def _options(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in options.items())
 
@@ -187,7 +199,12 @@ def _named(extractor: Extractor | None) -> str:
 def _real(noun: str, collections: Mapping[str, Collection | None]) -> dict[str, str]:
     """How many there are of each modality, and their hash."""
     told = {modality: told_of(found) for modality, found in collections.items() if found is not None}
-    return {f"{modality}: {noun}": f"{about['samples']}, {about['sha256']}" for modality, about in told.items()}
+    return {f"{modality}: {noun}": _counted(about) for modality, about in told.items()}
+
+
+def _counted(about: Mapping[str, Any]) -> str:
+    faulty = len(about["faulty"])
+    return f"{about['samples']}, {about['sha256']}" + (f"; {faulty} that cannot be measured left out" if faulty else "")
 
 
 def _arms(runner: Runner, findings: Findings) -> str:
@@ -197,7 +214,7 @@ def _arms(runner: Runner, findings: Findings) -> str:
         asked = [text(str(getattr(request, name))) for name in VARIED]
         counts = [digits(cost.evaluations), digits(cost.seconds), str(cost.samples), str(cost.faulty)]
         rows.append([text(arm.modality), *asked, text(request.fingerprint[:16]), *counts])
-    return table(["modality", *VARIED, "weights", "evaluations", "seconds", "samples", "faulty"], rows)
+    return table(["modality", *VARIED, "weights", "network evaluations", "seconds", "samples", "faulty"], rows)
 
 
 def _metrics(runner: Runner, findings: Findings) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from typing import Any
 from multigen import registry
 from multigen.atomic import replace_file
 from multigen.comparison.study import Arm, Study, arms
-from multigen.errors import GenerationError, UsageError
+from multigen.errors import UsageError
 from multigen.evaluation import Collection, PerPrompt, Record, Recorder, extractors
-from multigen.evaluation.collection import read_collection
+from multigen.evaluation.collection import check_folder, read_collection
 from multigen.evaluation.contract import Extractor, Measured, Metric, Reads
-from multigen.evaluation.datasets import parts, recipe_of
+from multigen.evaluation.datasets import check_data, parts, recipe_of
 from multigen.evaluation.general import GENERAL
-from multigen.evaluation.making import record
+from multigen.evaluation.making import Place, recorded, warm_up
+from multigen.evaluation.protocol import sha
 from multigen.evaluation.states import StateFeatures
 from multigen.job import Job, prepare
 from multigen.modality import Modality
 from multigen.model import Model
 from multigen.options import make
 from multigen.pipeline import Pipeline
-from multigen.provenance import tags
 from multigen.request import Request
 
 RECORDS, SAMPLES, REAL, ASKED, DONE = "records", "samples", "real", "study.json", "complete"
@@ -36,10 +36,20 @@ MOST_REAL = 1000
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of a study this process runs: every `of`-th sample, from number `index`."""
+    """Which part of a study this process runs, of so many of like cost."""
 
     index: int = 0
     of: int = 1
+
+    def part(self, arms: Sequence[Arm], items: int, /) -> list[tuple[Arm, int]]:
+        """Of the arms and the numbers of their samples: as many of each arm for every process, give or take one.
+
+        The arms are counted in an order without a rule, so that what is left over is not of arms that are alike. All
+        arms have a sample before one has the next.
+        """
+        mixed = random.Random(0).sample(arms, len(arms))
+        mine = [(arm, i) for arm in mixed for i in range(items)][self.index :: self.of]
+        return sorted(mine, key=lambda one: one[1])
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,30 @@ class Runner:
         models: dict[tuple[str, str], Model] = {}
         self._jobs = {arm: _prepared(study, arm, models, device) for arm in self.arms}
         firsts = {arm.modality: arm for arm in reversed(self.arms)}
+        for arm in firsts.values():
+            for prompt in study.prompts[arm.modality]:
+                self._jobs[arm].again(arm.request(study, prompt))
         self._recorders = {
-            name: recorder(self._jobs[arm].pipeline, study.options.get(name, {}), study.metrics)
+            name: recorder(
+                self._jobs[arm].pipeline, study.options.get(name, {}), study.metrics, study.extractor.get(name, "")
+            )
             for name, arm in firsts.items()
         }
+        for name in study.modalities:
+            self._check_folders(name)
         self._real: dict[tuple[str, str], Collection | None] = {}
-        _keep(folder, {**dataclasses.asdict(study), "measured": {n: _told_of(r) for n, r in self._recorders.items()}})
+        self._rates: dict[str, Mapping[str, float]] = {}
+        self._warm: set[tuple[str, str, str]] = set()
+        _keep(folder, study.sampled(), {arm.key: _weights(self._jobs[arm].pipeline) for arm in self.arms})
 
     def run(self, share: Share, said: Callable[[Progress], None], /) -> None:
-        """Make and measure what is missing. A sample that fails is kept as a faulty record, with the reason."""
-        wanted = [(arm, i) for i in range(self.study.items) for arm in self.arms]
-        mine = [(arm, i) for arm, i in wanted[share.index :: share.of] if not self.path(arm, i).exists()]
+        """Make and measure what is missing. A sample that fails is kept as a faulty record, with the reason.
+
+        Datasets are prepared first, by the first process. Raises UsageError for one that cannot be.
+        """
+        for name, data in self.study.data.items() if share.index == 0 else ():
+            recipe_of(self._model(name), Path(data), self.cache / name)
+        mine = [(arm, i) for arm, i in share.part(self.arms, self.study.items) if not self._done(arm, i)]
         began = time.monotonic()
         for done, (arm, i) in enumerate(mine):
             self._make(arm, i)
@@ -89,15 +112,19 @@ class Runner:
         return self.folder / RECORDS / arm.modality / arm.key / f"{index:05d}.safetensors"
 
     def sample_path(self, arm: Arm, index: int, /) -> Path:
-        extension = self._modality(arm).extensions[0]
+        extension = self.modality(arm.modality).extensions[0]
         return self.folder / SAMPLES / arm.modality / arm.key / f"{index:05d}{extension}"
 
+    def place(self, arm: Arm, index: int, /) -> Place:
+        """Of a sample and its record."""
+        return Place(self.sample_path(arm, index), self.path(arm, index))
+
     def complete(self) -> bool:
-        return all(self.path(arm, i).exists() for arm in self.arms for i in range(self.study.items))
+        return all(self._done(arm, i) for arm in self.arms for i in range(self.study.items))
 
     def collection(self, arm: Arm, /) -> Collection:
-        """The records of an arm, in the order of the samples."""
-        return Collection.of(Record.read(self.path(arm, i)) for i in range(self.study.items))
+        """The records of an arm, in the order of the samples; those of other rates than the first arm's are faulty."""
+        return self._records(arm).at(self._rates_of(arm.modality))
 
     def request(self, arm: Arm, /) -> Request:
         """With the model's own choices filled in."""
@@ -109,6 +136,9 @@ class Runner:
     def shape(self, arm: Arm, /) -> tuple[int, ...]:
         """Of the arm's states."""
         return self.pipeline(arm).model.shape(self._jobs[arm].options)
+
+    def modality(self, name: str, /) -> Modality:
+        return self._recorders[name].modality
 
     def metrics(self, modality: str, /) -> Sequence[Metric]:
         return self._recorders[modality].metrics
@@ -127,61 +157,87 @@ class Runner:
 
     def training(self, modality: str, /) -> Collection | None:
         """Samples that a modality's models were trained on, if the study names any; measured once and kept."""
-        return self._measured(modality, "training", self.study.training)
+        return self._measured(modality, "training", self.study.training) or None
 
     def _measured(self, modality: str, kind: str, folders: Mapping[str, str]) -> Collection | None:
         if (modality, kind) not in self._real:
-            kept = self.folder / REAL / modality / kind
-            if modality not in folders and modality not in self.study.data:
+            source = self.study.data.get(modality) or folders.get(modality)
+            if source is None:
                 return None
+            versions = self._recorders[modality].versions
+            key = sha([str(Path(source).resolve()), self._model(modality), *map(" ".join, versions.items())])
+            kept = self.folder / REAL / modality / kind / key
             if not (kept / DONE).exists():
-                self._measure(modality, kind, kept, folders)
+                self._measure(modality, kept, source)
             found = Collection.of(Record.read(path) for path in sorted(kept.glob("*.safetensors")))
-            self._real[modality, kind] = found
+            self._real[modality, kind] = found.at(self._rates_of(modality))
         return self._real[modality, kind]
 
-    def _measure(self, modality: str, kind: str, kept: Path, folders: Mapping[str, str]) -> None:
+    def _measure(self, modality: str, kept: Path, source: str) -> None:
         """Both parts of a dataset, or one folder."""
-        recorder, data = self._recorders[modality], self.study.data.get(modality)
+        recorder = self._recorders[modality]
         found = {}
-        if data is None:
-            found[kept] = read_collection(recorder, Path(folders[modality]))
-        else:
-            name = next(iter(self.study.model.get(modality) or ()), recorder.modality.default_model)
-            recipe = recipe_of(name, Path(data), self.cache / modality)
+        if modality in self.study.data:
+            name = self._model(modality)
+            recipe = recipe_of(name, Path(source), self.cache / modality)
             both = parts(recipe, recorder, name, most=MOST_REAL)
-            found = dict(zip((kept.with_name("against"), kept.with_name("training")), both, strict=True))
+            places = [kept.parent.with_name(kind) / kept.name for kind in ("against", "training")]
+            found = dict(zip(places, both, strict=True))
+        else:
+            found[kept] = read_collection(recorder, Path(source))
         for place, collection in found.items():
-            for i, one in enumerate([*collection.records, *collection.faulty]):
+            for i, one in enumerate(collection.every):
                 one.write(place / f"{i:06d}.safetensors")
             replace_file(place / DONE, b"")
+
+    def _check_folders(self, modality: str) -> None:
+        """Before anything is made. Raises UsageError."""
+        for folders in (self.study.against, self.study.training):
+            if modality in folders:
+                check_folder(self.modality(modality), Path(folders[modality]))
+        if modality in self.study.data:
+            check_data(self._model(modality), Path(self.study.data[modality]))
+
+    def _model(self, modality: str) -> str:
+        """The first one of a modality."""
+        return next(iter(self.study.model.get(modality) or ()), self.modality(modality).default_model)
+
+    def _records(self, arm: Arm) -> Collection:
+        return Collection.of(Record.read(self.path(arm, i)) for i in range(self.study.items))
+
+    def _rates_of(self, modality: str) -> Mapping[str, float]:
+        """Those of the first arm."""
+        if modality not in self._rates:
+            self._rates[modality] = self._records(next(a for a in self.arms if a.modality == modality)).rates
+        return self._rates[modality]
+
+    def _done(self, arm: Arm, index: int) -> bool:
+        return self.place(arm, index).found(self._recorders[arm.modality]) is not None
 
     def _make(self, arm: Arm, index: int) -> None:
         prompt, seed = self.study.item(arm.modality, index)
         job = self._jobs[arm].again(arm.request(self.study, prompt))
-        try:
-            sample, found = record(job, self._recorders[arm.modality], seed, name=f"{index:05d}")
-        except GenerationError as error:
-            Record(f"{index:05d}", prompt, prompt, "", faults=(str(error),)).write(self.path(arm, index))
-            return
-        path = self.sample_path(arm, index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._modality(arm).write(sample, path, tags=tags(job.request, seed, sample))
-        found.write(self.path(arm, index))  # last, because it says that the sample is done
-
-    def _modality(self, arm: Arm) -> Modality:
-        return self._recorders[arm.modality].modality
+        place, kind = self.place(arm, index), (arm.modality, arm.model, arm.guidance)
+        if kind not in self._warm and not place.made:
+            warm_up(job)
+            self._warm.add(kind)
+        recorded(job, self._recorders[arm.modality], seed, name=f"{index:05d}", place=place)
 
 
-def recorder(pipeline: Pipeline, options: Mapping[str, Any], names: Sequence[str] = (), /) -> Recorder:
-    """All metrics of a modality, or those of some names, with its first extractor, or else the states of the pipeline's
-    model, and a reader where one is needed.
+def recorder(
+    pipeline: Pipeline, options: Mapping[str, Any], names: Sequence[str] = (), extractor: str = "", /
+) -> Recorder:
+    """All metrics of a modality, or those of some names, with an extractor, or else the modality's first one, or else
+    the states of the pipeline's model, and a reader where one is needed.
 
-    Raises UsageError for a name that no metric of the modality has.
+    Raises UsageError for a name that no metric of the modality has, and for an extractor that does not fit.
     """
     modality = pipeline.modality
     own = extractors.own(modality)
-    known = own[:1] or [StateFeatures(pipeline.model, make(modality.Options, options))]
+    if extractor:
+        known = [extractors.find(extractor, modality, own)]
+    else:
+        known = [*own[:1]] or [StateFeatures(pipeline.model, make(modality.Options, options))]
     metrics = (*GENERAL, *(modality.metrics() if isinstance(modality, Measured) else ()))
     there = [metric.name for metric in metrics]
     unknown = sorted(set(names) - set(there))
@@ -205,20 +261,27 @@ def _prepared(study: Study, arm: Arm, models: dict[tuple[str, str], Model], devi
     return job
 
 
-def _keep(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Write what a study asks and how it is measured. Raises UsageError where the folder holds another one."""
+def _keep(folder: Path, asked: Mapping[str, Any], weights: Mapping[str, str]) -> None:
+    """Write what the samples of a study depend on. Raises UsageError where the folder holds others."""
     told = folder / ASKED
-    text = json.dumps(asked, indent=1)
-    if told.exists() and json.loads(told.read_text(encoding="utf-8")) != json.loads(text):
+    text = json.dumps({"study": asked, "weights": weights}, indent=1)
+    there, wanted = (json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}), json.loads(text)
+    if there and there.get("study") != wanted["study"]:
         raise UsageError(f"{folder} holds another study: give another -o, or repeat what {told} says to go on with it")
+    for arm, found in there.get("weights", {}).items():
+        if found != wanted["weights"][arm]:
+            raise UsageError(
+                f"the weights of {arm} are no longer those that {folder} was begun with: give another -o, or put the "
+                "former ones back"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(told, text.encode())
 
 
-def _told_of(recorder: Recorder) -> Sequence[str]:
-    """What its records hold."""
-    metrics = [f"{metric.name} {metric.version}" for metric in recorder.metrics]
-    return [*metrics, *(f"{extractor.name} {extractor.fingerprint}" for extractor in recorder.extractors)]
+def _weights(pipeline: Pipeline) -> str:
+    """Hashes of all that makes an arm's samples."""
+    models = [pipeline.model, *([pipeline.guide] if pipeline.guide else [])]
+    return " beside ".join(model.fingerprint for model in models)
 
 
 def _told(arm: Arm) -> str:

@@ -17,6 +17,8 @@ from multigen.request import Request
 
 VARIED = ("model", "sampler", "schedule", "steps", "guidance")
 """What arms differ in, beside the modality; the names are those of `Request`."""
+MEASURED = ("against", "training", "data", "metrics", "extractor")
+"""What samples do not depend on: it can change when a study goes on."""
 _GUIDED = re.compile(r"(\S*)(?:\s+within\s+(\S+))?(?:\s+beside\s+(\S.*))?")
 
 
@@ -28,6 +30,7 @@ class Study:
     folders of real samples of each modality, where there are any; data: or else the dataset of its first model, whose
     held-out part is the one and the rest is the other. named: what a level is in each modality, where that differs, by
     its name: {"strong": {"audio": "cfg:scale=7", "3d": "cfg:scale=3"}}. metrics: names; all that there are if empty.
+    extractor: whose features sets are compared by, of each modality, where it is not the modality's own.
 
     A level of guidance is ``NAME:KEY=VALUE,...``, and may go on with ``within LOW:HIGH``, the noise levels at which it
     is on, and with ``beside MODEL``, the weaker model to steer away from.
@@ -47,6 +50,7 @@ class Study:
     data: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    extractor: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.modalities:
@@ -56,6 +60,13 @@ class Study:
                 raise UsageError(f"there are no prompts for {name}: give --prompts FILE, or {name}=FILE,... for each")
         if not self.modalities or not self.seeds:
             raise UsageError("a study needs a modality and a seed: such as --modalities audio,3d --seeds 0-7")
+        self._check_names()
+        for name in self.modalities:
+            if len(self.prompts[name]) > len(self.seeds):
+                raise UsageError(
+                    f"{len(self.prompts[name])} prompts of {name} for {len(self.seeds)} seeds, each of which takes one "
+                    f"prompt: give more --seeds, such as 0-{len(self.prompts[name]) - 1}, or fewer prompts"
+                )
         for name in set(self.data) & {*self.against, *self.training}:
             raise UsageError(f"--data {name}={self.data[name]} has both parts: leave out --against and --training")
         for name in VARIED:
@@ -63,6 +74,28 @@ class Study:
             for values in given.values() if isinstance(given, Mapping) else [given]:
                 if len(set(values)) < len(values):
                     raise UsageError(f"--{name} names {_repeated(values)!r} twice: give every level once")
+
+    def _check_names(self) -> None:
+        """Nothing that is asked may have no effect. Raises UsageError."""
+        levels = sorted({*self.sampler, *self.schedule, *self.guidance})
+        for name, meanings in self.named.items():
+            if name not in levels:
+                raise UsageError(registry.unknown("level in [named]", name, levels))
+            self._check_modalities(f"[named.{name}]", meanings)
+        self._check_modalities("--models", self.model)
+        for flag in ("prompts", "options", "against", "training", "data", "extractor"):
+            self._check_modalities(f"--{flag}", getattr(self, flag))
+
+    def _check_modalities(self, place: str, told: Mapping[str, Any]) -> None:
+        for name in told:
+            if name not in self.modalities:
+                raise UsageError(
+                    f"{place} is about {name!r}, which is not in the study: leave it out, or add it to --modalities"
+                )
+
+    def sampled(self) -> dict[str, Any]:
+        """All that the samples depend on, but for the models' weights."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in MEASURED}
 
     @property
     def items(self) -> int:
@@ -75,8 +108,8 @@ class Study:
         return prompts[index % len(prompts)], self.seeds[index]
 
     def fingerprint(self) -> str:
-        """Of all that the samples depend on."""
-        return _hash(dataclasses.asdict(self))
+        """Of all that the samples depend on, but for the models' weights."""
+        return _hash(self.sampled())
 
 
 @dataclass(frozen=True)
@@ -137,6 +170,17 @@ def arms(study: Study, /) -> list[Arm]:
             study.guidance or ("",),
         )
     ]
+
+
+def ranges(numbers: Sequence[int], /) -> str:
+    """As they are typed: 0-3, 100."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def _repeated(values: Sequence[Any]) -> Any:

@@ -10,13 +10,23 @@ from typing import Any
 
 from multigen.comparison.column import paired_repeats
 from multigen.comparison.findings import Agreement, Contrast, Findings, undecidable
-from multigen.comparison.oracle import OracleError
+from multigen.comparison.oracle import LikelihoodError, OracleError
 from multigen.comparison.run import Runner
-from multigen.comparison.study import VARIED, Arm
-from multigen.evaluation import PerSample, Result
+from multigen.comparison.study import VARIED, Arm, ranges
+from multigen.evaluation import Collection, PerSample, Result
 from multigen.metrics import Interval, digits, shown
 
 Row = Mapping[str, Any]
+LIKELIHOODS = (
+    "What bits/dim err by, as multigen eval finds them, on draws from the mixtures: root mean squared, against the "
+    "exact density. With the denoiser's exact divergence in place of its estimate, what is left is the integrator's "
+    "error."
+)
+LIKELIHOOD_HEADS = ["modality", "divergence", "exact bits/dim", "error [95 %]"]
+COSTS = (
+    "Network evaluations are rows that the network is given for a sample, so a guided step takes two, and so does one "
+    "of autoguidance, whose guide counts like the model; seconds are means over the samples after a warm-up."
+)
 
 
 def results(findings: Findings, /) -> list[Row]:
@@ -111,7 +121,25 @@ def oracle_rows(errors: Sequence[OracleError], /) -> list[Row]:
     ]
 
 
-def oracle_markdown(errors: Sequence[OracleError], /) -> str:
+def likelihood_rows(errors: Sequence[LikelihoodError], /) -> list[Row]:
+    """A row for every modality and way to find the divergence."""
+    return [
+        {
+            "modality": e.modality,
+            "divergence": "exact" if e.known else "estimated",
+            "bits_per_dim": e.value,
+            **_columns("error_", e.error),
+        }
+        for e in errors
+    ]
+
+
+def likelihood_cells(errors: Sequence[LikelihoodError], /) -> list[list[str]]:
+    """Of a table, under `LIKELIHOOD_HEADS`."""
+    return [[e.modality, "exact" if e.known else "estimated", digits(e.value), shown(e.error)] for e in errors]
+
+
+def oracle_markdown(errors: Sequence[OracleError], likelihoods: Sequence[LikelihoodError], /) -> str:
     """The section of the summary on exact denoisers."""
     rows = [[e.modality, e.sampler, e.schedule, str(e.steps), shown(e.error)] for e in errors]
     said = (
@@ -123,6 +151,8 @@ def oracle_markdown(errors: Sequence[OracleError], /) -> str:
         + said
         + "\n\n"
         + table(["modality", "sampler", "schedule", "steps", "error"], rows)
+        + f"\n\n{LIKELIHOODS}\n\n"
+        + table(LIKELIHOOD_HEADS, likelihood_cells(likelihoods))
     )
 
 
@@ -160,14 +190,19 @@ def markdown(runner: Runner, findings: Findings, /) -> str:
 
 def _asked(runner: Runner, findings: Findings) -> str:
     study = runner.study
-    per_arm = f"{study.items} samples an arm, seeds {min(study.seeds)} to {max(study.seeds)}, shared by all arms"
+    per_arm = f"{study.items} samples an arm, seeds {ranges(study.seeds)}, shared by all arms"
     folders = {**study.against, **study.data}
-    real = "; ".join(f"{name} against {folder}" for name, folder in folders.items()) or "no real samples"
+    told = [f"{name} against {folder}{_left_out(runner.real(name))}" for name, folder in folders.items()]
+    real = "; ".join(told) or "no real samples"
     return (
         f"{len(runner.arms)} arms, {per_arm}; {real}. Intervals are of 95 %, by {resamplings(findings.repeats)}; "
         "p-values of differences are paired by sample and adjusted by Holm's method within each modality and metric. "
-        f"Study {study.fingerprint()}."
+        f"{COSTS} Study {study.fingerprint()}."
     )
+
+
+def _left_out(real: Collection | None) -> str:
+    return f" ({len(real.faulty)} that cannot be measured left out)" if real is not None and real.faulty else ""
 
 
 def resamplings(repeats: int, /) -> str:
@@ -200,7 +235,13 @@ def _main_table(mine: Sequence[Arm], findings: Findings) -> str:
     chances = {name: told[name].chance for name in named}
     if any(chance is not None for chance in chances.values()):
         rows.append(["chance", *blank, *("" if c is None else digits(c) for c in chances.values()), ""])
-    heads = [*varied, "evaluations", "seconds", *(_head(name, findings.results[mine[0]]) for name in named), "faulty"]
+    heads = [
+        *varied,
+        "network evaluations",
+        "seconds",
+        *(_head(name, findings.results[mine[0]]) for name in named),
+        "faulty",
+    ]
     return table(heads, rows)
 
 

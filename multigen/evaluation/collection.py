@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,10 +19,12 @@ from multigen.atomic import replace_file
 from multigen.errors import UsageError
 from multigen.evaluation.contract import Collects, Extractor, Measured, Metric, PerSample, PerSet
 from multigen.inputs import read_sample
-from multigen.modality import Modality, Sample
+from multigen.modality import Modality, Rated, Sample
 from multigen.provenance import TAG, digest, read_record
 
 METADATA = "metadata.csv"
+NEAR = 0.002
+"""Rates that differ by less than this share are equal, such as 29.97 and 30."""
 Row = TypeVar("Row")
 
 
@@ -31,7 +35,9 @@ class Record:
     cluster: equal for samples that are not independent, such as those of one prompt or one recording. values: of the
     `PerSample` metrics, NaN where the prompt does not ask. features: (d,) by the names of the extractors. faults: why
     it cannot be measured; then it has neither. sha256: of the sample. made: how, for those that were: seconds,
-    evaluations and the like.
+    evaluations and the like. measured: what has been, by the names of metrics and extractors, and their versions.
+    from_file: whether some of it was measured later, on the sample as its file holds it. rates, sizes: of the sample
+    (`multigen.modality.Rated`).
     """
 
     name: str
@@ -42,6 +48,10 @@ class Record:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     faults: Sequence[str] = ()
     made: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, str] = field(default_factory=dict)
+    from_file: bool = False
+    rates: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, path: Path, /) -> None:
         """As safetensors, whole or not at all."""
@@ -77,14 +87,46 @@ class Recorder:
         self, sample: Sample, /, *, name: str, prompt: str, cluster: str, made: Mapping[str, float] | None = None
     ) -> Record:
         faults = tuple(self.modality.faults(sample)) if isinstance(self.modality, Measured) else ()
-        about = Record(name, prompt, cluster, digest(sample), faults=faults, made=made or {})
-        if faults:
-            return about
+        rates, sizes = (
+            (self.modality.rates(sample), self.modality.sizes(sample)) if isinstance(self.modality, Rated) else ({}, {})
+        )
+        about = Record(name, prompt, cluster, digest(sample), faults=faults, made=made or {}, rates=rates, sizes=sizes)
+        return about if faults else self._filled(about, sample, self.versions)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What its records hold: the names of `PerSample` metrics and of extractors, with their versions."""
+        metrics = {metric.name: str(metric.version) for metric in self.metrics if isinstance(metric, PerSample)}
+        return metrics | {name: extractor.fingerprint for name, extractor in self._used().items()}
+
+    def lacks(self, record: Record, /) -> bool:
+        """Whether something is wanted that a record does not hold, or of another version."""
+        return not record.faults and bool(self._missing(record))
+
+    def again(self, record: Record, sample: Sample, /) -> Record:
+        """The record with what it lacked, measured on the sample as its file holds it."""
+        return dataclasses.replace(self._filled(record, sample, self._missing(record)), from_file=True)
+
+    def _missing(self, record: Record) -> dict[str, str]:
+        return {name: version for name, version in self.versions.items() if record.measured.get(name) != version}
+
+    def _filled(self, record: Record, sample: Sample, wanted: Mapping[str, str]) -> Record:
+        values = {
+            metric.name: metric.value(sample, record.prompt)
+            for metric in self.metrics
+            if isinstance(metric, PerSample) and metric.name in wanted
+        }
+        features = {name: used(sample).float() for name, used in self._used().items() if name in wanted}
+        return dataclasses.replace(
+            record,
+            values={**record.values, **values},
+            features={**record.features, **features},
+            measured={**record.measured, **wanted},
+        )
+
+    def _used(self) -> dict[str, Extractor]:
         own = [metric.features for metric in self.metrics if isinstance(metric, PerSet) and metric.features]
-        used = {extractor.name: extractor for extractor in (*self.extractors, *own)}
-        values = {m.name: m.value(sample, prompt) for m in self.metrics if isinstance(m, PerSample)}
-        features = {key: extractor(sample).float() for key, extractor in used.items()}
-        return Record(name, prompt, cluster, about.sha256, values, features, made=about.made)
+        return {extractor.name: extractor for extractor in (*self.extractors, *own)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +163,37 @@ class Collection:
         """(n,) float64 of the metric of that name, NaN where it does not apply."""
         return torch.tensor([record.values[name] for record in self.records], dtype=torch.float64)
 
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """Those of most samples."""
+        told = Counter(tuple(sorted(record.rates.items())) for record in self.records)
+        return dict(told.most_common(1)[0][0]) if told else {}
+
+    def at(self, rates: Mapping[str, float], /) -> Collection:
+        """The same samples, of which those of other rates are faulty: what is measured of them does not compare."""
+        told = ((record, record.faults or _mismatched(record, rates)) for record in self.every)
+        return Collection.of(dataclasses.replace(record, faults=faults) for record, faults in told)
+
+    @property
+    def every(self) -> list[Record]:
+        """Those that can be measured, and then the others."""
+        return [*self.records, *self.faulty]
+
     def fingerprint(self) -> str:
         """16 hexadecimal digits that depend on the samples and their order."""
         return hashlib.sha256("".join(record.sha256 for record in self.records).encode()).hexdigest()[:16]
+
+
+def check_folder(modality: Modality, folder: Path, /) -> None:
+    """Raises UsageError for a folder without samples; none of them is read."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: give one with {modality.name} files")
+    own = modality.collect(folder) if isinstance(modality, Collects) else None
+    if own is None and not (_table(folder) if (folder / METADATA).is_file() else _paths(modality, folder)):
+        raise UsageError(
+            f"{folder} holds no {modality.name}: give a folder with {', '.join(modality.extensions)} files, "
+            f"and a {METADATA} with the columns file_name and caption if their captions are known"
+        )
 
 
 def read_samples(modality: Modality, folder: Path, /, *, most: int = 0) -> Iterator[tuple[str, Sample, str, str]]:
@@ -135,18 +205,12 @@ def read_samples(modality: Modality, folder: Path, /, *, most: int = 0) -> Itera
 
     Raises UsageError for a folder without samples, and for a file that cannot be read.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: give one with {modality.name} files")
+    check_folder(modality, folder)
     own = modality.collect(folder) if isinstance(modality, Collects) else None
     if own is not None:
         yield from ((str(i), *row) for i, row in enumerate(spread(list(own), most)))
         return
     files = _listed(modality, folder)
-    if not files:
-        raise UsageError(
-            f"{folder} holds no {modality.name}: give a folder with {', '.join(modality.extensions)} files, "
-            f"and a {METADATA} with the columns file_name and caption if their captions are known"
-        )
     for path, prompt, cluster in spread(files, most):
         yield path.name, read_sample(modality, path, remedy="take it out of the folder"), prompt, cluster
 
@@ -159,16 +223,34 @@ def read_collection(recorder: Recorder, folder: Path, /, *, most: int = 0) -> Co
     )
 
 
+def _mismatched(record: Record, rates: Mapping[str, float]) -> Sequence[str]:
+    return [
+        f"{value:g} {unit}, not {rates[unit]:g}"
+        for unit, value in record.rates.items()
+        if unit in rates and abs(value - rates[unit]) > NEAR * rates[unit]
+    ]
+
+
 def _listed(modality: Modality, folder: Path) -> list[tuple[Path, str, str]]:
     """Files with their captions and sources."""
-    table = folder / METADATA
-    if not table.is_file():
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in modality.extensions)
-        return [(path, prompt := _own_prompt(modality, path), prompt or str(path)) for path in paths]
-    with table.open(newline="", encoding="utf-8") as file:
+    if (folder / METADATA).is_file():
+        return _table(folder)
+    told = [(path, _own_prompt(modality, path)) for path in _paths(modality, folder)]
+    return [(path, prompt, prompt or str(path)) for path, prompt in told]
+
+
+def _paths(modality: Modality, folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in modality.extensions)
+
+
+def _table(folder: Path) -> list[tuple[Path, str, str]]:
+    """What its metadata.csv lists."""
+    with (folder / METADATA).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if rows and "file_name" not in rows[0]:
-        raise UsageError(f"{table} has no column file_name: it needs one, and one called caption where it is known")
+        raise UsageError(
+            f"{folder / METADATA} has no column file_name: it needs one, and one called caption where it is known"
+        )
     found = []
     for row in rows:
         name = row["file_name"]
@@ -181,6 +263,15 @@ def _own_prompt(modality: Modality, path: Path) -> str:
     if TAG not in modality.read_tags(path):
         return ""
     return read_record(modality, path).request.prompt
+
+
+def scattered(rows: Sequence[Row], /) -> list[Row]:
+    """All rows, in an order of which every beginning is evenly spread over them: every second one of a half, and so on.
+
+    The places are those of a van der Corput sequence, their bits in reverse.
+    """
+    bits = max(1, (len(rows) - 1).bit_length())
+    return [rows[i] for i in sorted(range(len(rows)), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))]
 
 
 def spread(rows: Sequence[Row], most: int, /) -> list[Row]:

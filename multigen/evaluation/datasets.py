@@ -9,7 +9,15 @@ from multigen.evaluation.collection import Collection, Recorder
 
 
 def recipe_of(model: str, data: Path, cache: Path, /) -> Any:
-    """The recipe of a model, by its name or of its folder, on a dataset. Raises UsageError where it has none."""
+    """The recipe of a model, by its name or of its folder, on a dataset, which is prepared in `cache` where it is not.
+
+    Raises UsageError where the model has none, and for a folder that is none.
+    """
+    return registry.recipes[check_data(model, data)](data, cache, seed=0, warm_start=None)
+
+
+def check_data(model: str, data: Path, /) -> str:
+    """The name of a model's recipe; nothing is read. Raises UsageError as `recipe_of`."""
     name = model
     if name not in registry.recipes and (Path(model) / "multigen.json").is_file():
         from multigen.provenance import read_loader
@@ -17,7 +25,9 @@ def recipe_of(model: str, data: Path, cache: Path, /) -> Any:
         name = read_loader(Path(model))
     if name not in registry.recipes:
         raise UsageError(f"--data needs the recipe of a model: {name!r} has none, so give --against and --training")
-    return registry.recipes[name](data, cache, seed=0, warm_start=None)
+    if not data.is_dir():
+        raise UsageError(f"--data {data} is no folder: give the one with the dataset of {model!r}")
+    return name
 
 
 def parts(recipe: Any, recorder: Recorder, model: str, /, *, most: int) -> tuple[Collection, Collection]:
