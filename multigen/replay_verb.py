@@ -56,13 +56,16 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 def find_record(path: Path, /) -> tuple[Modality, Record]:
     """The modality that wrote a file, and how. Raises UsageError where none did."""
-    if not path.is_file():
-        raise UsageError(f"{path} is not there: give a file that multigen wrote")
     for name in registry.modalities.names():
         modality: Modality = registry.modalities[name]()
         if path.suffix.lower() in modality.extensions:
-            return modality, read_record(modality, path)
-    raise UsageError(f"{path} is of no kind that multigen writes: give a file that multigen wrote")
+            try:
+                return modality, read_record(modality, path)
+            except (UsageError, OSError):
+                if path.is_file():  # it may also be a name that stands for several files
+                    raise
+    wrong = "is of no kind that multigen writes" if path.is_file() else "is not there"
+    raise UsageError(f"{path} {wrong}: give a file that multigen wrote")
 
 
 def _check(modality: Modality, output: Path | None, options: Any, kind: str) -> None:
