@@ -11,7 +11,9 @@ from multigen.evaluation import Collection, Evidence, PerSample, Recorder, measu
 from multigen.evaluation.contract import Measured
 from multigen.evaluation.general import GENERAL
 from multigen_3d import Shape
+from multigen_3d import measures as measures_3d
 from multigen_3d.measures import _remembered
+from multigen_3d.mesh import quality
 from multigen_audio import Audio
 from multigen_video import Video
 
@@ -208,3 +210,18 @@ def test_tables_of_distances_are_made_once():
         remembered(torch.full((1, 1, 3), float(i)))
     remembered(x)
     assert len(calls) == 2 + 20 + 1  # the oldest are forgotten
+
+
+def test_the_soundness_of_a_mesh_is_found_once_for_all_that_ask(monkeypatch):
+    asked = []
+
+    def counted(sample):
+        asked.append(sample)
+        return quality(sample)
+
+    monkeypatch.setattr(measures_3d, "quality", counted)
+    metrics = named(Shape().metrics())
+    one, other = box(0), box(1)
+    for sample in (one, other, one):
+        assert [metrics[name].value(sample, "") for name in ("watertight", "winding", "volume")] == [1, 1, 1]
+    assert [sample is one for sample in asked] == [True, False, True]

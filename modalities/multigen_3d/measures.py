@@ -92,18 +92,19 @@ def faults(sample: Sample, /) -> Sequence[str]:
 
 
 def _soundness() -> Sequence[PerSample]:
+    found = _once(quality)
     told: tuple[tuple[str, str, Callable[[Sample, str], float]], ...] = (
         (
             "watertight",
             "share of meshes every edge of which has two faces",
-            _quality(lambda found: found["watertight"]),
+            _quality(found, lambda mesh: mesh["watertight"]),
         ),
         (
             "winding",
             "share of meshes whose faces agree on which side is out",
-            _quality(lambda found: found["winding_consistent"]),
+            _quality(found, lambda mesh: mesh["winding_consistent"]),
         ),
-        ("volume", "share of meshes that enclose a positive volume", _quality(lambda found: found["volume"] > 0)),
+        ("volume", "share of meshes that enclose a positive volume", _quality(found, lambda mesh: mesh["volume"] > 0)),
     )
     sound = [
         PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value, share=True)
@@ -182,6 +183,18 @@ def _cloud(sample: Sample, count: int) -> Tensor:
     return unit_box(points[order.repeat(math.ceil(count / len(points)))[:count]])
 
 
-def _quality(asked: Callable[[Quality], bool]) -> Callable[[Sample, str], float]:
+def _once(find: Callable[[Sample], Quality]) -> Callable[[Sample], Quality]:
+    """The same, which is not found again for the sample that was asked about last: several metrics ask in turn."""
+    last: list[tuple[Sample, Quality]] = []
+
+    def found(sample: Sample) -> Quality:
+        if not last or last[0][0] is not sample:
+            last[:] = [(sample, find(sample))]
+        return last[0][1]
+
+    return found
+
+
+def _quality(find: Callable[[Sample], Quality], asked: Callable[[Quality], bool]) -> Callable[[Sample, str], float]:
     """1 or 0 for a mesh, NaN for a cloud."""
-    return lambda sample, prompt: float(asked(quality(sample))) if "faces" in sample else math.nan
+    return lambda sample, prompt: float(asked(find(sample))) if "faces" in sample else math.nan
