@@ -1,7 +1,6 @@
 """The input of an edit: from ``--init`` with ``--strength``, ``--mask``, ``--box`` or ``--extend``, and from
 ``--complete``, to edits of a plan."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from multigen.modality import (
     Timed,
 )
 from multigen.model import Completes, Edits, Masked, Model, Padded
-from multigen.options import limits, make
+from multigen.options import limits_of, make
 from multigen.request import Request
 
 
@@ -79,8 +78,7 @@ def read_input(request: Request, modality: Modality, options: Any, /) -> tuple[S
 
 def _extended(modality: Modality, seconds: float, more: float) -> float:
     """Seconds of an input that goes on. Raises UsageError where that is too long."""
-    fields = {field.name: limits(field) for field in dataclasses.fields(modality.Options)}
-    most = fields["duration"].high
+    most = limits_of(modality.Options)["duration"].high
     if seconds + more > most:
         room = f"give --extend up to {most - seconds:.2f}" if seconds < most else "shorten the input first"
         raise UsageError(f"--extend {more:g} makes {seconds + more:.2f} s, at most {most:g} s are possible: {room}")

@@ -104,6 +104,11 @@ class Kind(Protocol):
     kind: str
 
 
+def kind_of(model: object, /) -> str:
+    """The `Kind` of a model, "" where its modality has but one."""
+    return model.kind if isinstance(model, Kind) else ""
+
+
 @runtime_checkable
 class Scheduled(Protocol):
     """A model with levels of its own: the schedule "own"."""

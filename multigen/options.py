@@ -67,6 +67,11 @@ def limits(field: "Field[Any]", /) -> Limits:
     return found
 
 
+def limits_of(kind: type, /) -> dict[str, Limits]:
+    """Those of all fields of an options class, by their names."""
+    return {field.name: limits(field) for field in dataclasses.fields(kind)}
+
+
 def flag(name: str, /) -> str:
     """How an option is typed: ``sample_rate`` is ``--sample-rate``."""
     return "--" + name.replace("_", "-")

@@ -37,10 +37,10 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     _check(modality, output, make(modality.Options, request.options), "")
     from multigen.job import ready
     from multigen.lora import what_changed
-    from multigen.model import Kind
+    from multigen.model import kind_of
 
     job = ready(request, loading=make(Loading, {k: v for k, v in typed.items() if k in LOADING}))
-    _check(modality, output, job.options, job.model.kind if isinstance(job.model, Kind) else "")
+    _check(modality, output, job.options, kind_of(job.model))
     with bar(job.request.steps or 1, "step", quiet=typed["quiet"]) as advance:
         sample = sampled(job, record.seed, advance)
     if output is not None:

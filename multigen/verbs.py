@@ -63,14 +63,13 @@ def generate(orders: Orders, /) -> int:
     if isinstance(orders.modality, Checks):
         orders.modality.check(paths[0], make(orders.modality.Options, options), "")
     from multigen.job import ready
-    from multigen.model import Kind
+    from multigen.model import kind_of
     from multigen.whole import WholeJob
 
     with _choices_said(orders.verbose):
         first = ready(requests[0], loading=orders.loading)
     if isinstance(orders.modality, Checks):
-        kind = first.model.kind if isinstance(first.model, Kind) else ""
-        orders.modality.check(paths[0], first.options, kind)
+        orders.modality.check(paths[0], first.options, kind_of(first.model))
     if isinstance(first, WholeJob) and first.ignored and not orders.quiet:
         print(
             f"multigen: {first.request.model} runs as a whole and ignores {', '.join(first.ignored)}", file=sys.stderr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
-from multigen.options import limits, option
+from multigen.options import limits_of, option
 from multigen.request import span
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Video:
         if t > 1 and frames > 1:
             raise UsageError(f"an edit keeps how long the input lasts: leave out --frames {frames}, or use --extend")
         if t > 1 and not frames:
-            allowed = {field.name: limits(field) for field in dataclasses.fields(VideoOptions)}
+            allowed = limits_of(VideoOptions)
             for name, value in (("duration", self.seconds(sample)), ("fps", sample["fps"])):
                 implied[name] = min(max(value, allowed[name].low), allowed[name].high)
         return {name: value for name, value in implied.items() if name not in options}

@@ -12,7 +12,7 @@ from torch import Tensor
 from multigen.denoise import Cond
 from multigen.errors import UsageError
 from multigen.modality import Sample
-from multigen_models.video.small import covering
+from multigen_models.video.small import pictures
 
 
 class Style(Protocol):
@@ -114,7 +114,7 @@ class Film:
         at = (torch.arange((shape[1] - 1) * period + 1) + 0.5) / self.rate(options) * sample["fps"]
         chosen = sample["frames"][at.long().clamp(max=len(sample["frames"]) - 1)]
         width, height = options.resolution
-        frames = covering(chosen.float() / 127.5 - 1, height=height, width=width)
+        frames = pictures(chosen, height=height, width=width)
         frames = F.pad(frames, (0, shape[3] * side - width, 0, shape[2] * side - height), mode="replicate")
         pixels = frames.to(self.pipe._execution_device, vae.dtype)
         if _framewise(vae):

@@ -103,14 +103,11 @@ class VideoSmall:
         shape = self.shape(options)
         at = (torch.arange(PAIR * shape[1]) + 0.5) / _rate(options) * sample["fps"]
         index = at.long().clamp(max=len(sample["frames"]) - 1)
-        cells = {"height": shape[2] * FACTOR, "width": shape[3] * FACTOR}
         width, height = options.resolution
-        pairs = []
-        for pair in index.split(PAIR):  # a film in floats, at the size of its file, may not fit into memory
-            seen = covering(sample["frames"][pair].float() / 127.5 - 1, height=height, width=width)
-            seen = surrounded(seen, **cells).transpose(0, 1)[None]
-            pairs.append(self.codec.encode(seen.to(self.device, self.dtype))[0].float().cpu())
-        return self.scale.apply(torch.cat(pairs, dim=1))
+        frames = pictures(sample["frames"][index], height=height, width=width)
+        frames = surrounded(frames, height=shape[2] * FACTOR, width=shape[3] * FACTOR)
+        z = self.codec.encode(frames.transpose(0, 1)[None].to(self.device, self.dtype))
+        return self.scale.apply(z[0].float().cpu())
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
         z = self.scale.undo(x.float().cpu())[None].to(self.device, self.dtype)
@@ -152,6 +149,15 @@ def _rate(options: Any) -> float:
     """The frame rate that is made: the one that is asked for, within the range of the network unless it is refined."""
     low, high = RATES
     return float(min(max(options.fps, low), high)) * options.interpolate
+
+
+def pictures(frames: Tensor, /, *, height: int, width: int) -> Tensor:
+    """Frames (t, 3, h, w) uint8 in [-1, 1], `covering` the size.
+
+    A few at a time, because a film in floats, at the size of its file, may not fit into memory.
+    """
+    few = [covering(part.float() / 127.5 - 1, height=height, width=width) for part in frames.split(PAIR)]
+    return torch.cat(few)
 
 
 def covering(frames: Tensor, /, *, height: int, width: int) -> Tensor:
