@@ -1,8 +1,8 @@
-"""Features of networks of transformers, from a folder or by hub id: CLAP for sounds, CLIP and VideoMAE for films.
+"""Features of published networks, from a folder or by hub id: CLAP for sounds, CLIP and VideoMAE for films, PointNet++
+for shapes.
 
 Only safetensors are loaded, no code that comes with a model is run, and what is on this machine already needs no
-network. Neither transformers nor diffusers has a network for features of point clouds, such as PointNet++; for shapes
-there is the embedded encoder.
+network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from multigen.evaluation.contract import Extractor
 from multigen.modality import Sample
 from multigen_models.hub import files
 from multigen_models.hub.quiet import quiet
+from multigen_models.pointnet2 import WEIGHTS, PointNet2Features
 
+CONFIG = "config.json"
 PATTERNS = ("*.json", "*.txt", "*.model")
 FILM_FRAMES = 8
 """Frames of a film that a network for pictures sees."""
@@ -131,13 +133,15 @@ class Pretraineds:
     modality, ready = "", False
 
     def __call__(self, place: str = "", /) -> Extractor:
-        """Raises UsageError for what is not there, not safe, or no network of `KINDS`."""
+        """Raises UsageError for what is not there, not safe, or neither a network of `KINDS` nor a PointNet++."""
         try:
             import transformers  # noqa: F401
         except ImportError:
             raise UsageError(f"the extractor {place!r} needs transformers: pip install transformers") from None
         here = not files.is_hub_id(place)
         folder = Path(place) if here else files.snapshot(place, "", PATTERNS)
+        if not (folder / CONFIG).exists():
+            return PointNet2Features(place, folder if here else files.snapshot(place, "", [WEIGHTS]))
         kind = KINDS.get(_model_type(folder))
         if kind is None:
             known = ", ".join(KINDS)
@@ -167,7 +171,7 @@ def _part(kind: str) -> files.Component:
 
 
 def _model_type(folder: Path) -> str:
-    path = folder / "config.json"
+    path = folder / CONFIG
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -172,7 +172,7 @@ def check_part(component: Component, folder: Path, *, trusted: bool = False) -> 
         _check_shards(path)
     for path in files:
         if path.suffix not in PICKLES:
-            _header(path)
+            header(path)
 
 
 def _check_shards(path: Path) -> None:
@@ -185,7 +185,7 @@ def _check_shards(path: Path) -> None:
         raise UsageError(f"{path.parent} lacks {missing[0]}, which {path.name} names: copy the model again")
 
 
-def _header(path: Path) -> Mapping[str, Any]:
+def header(path: Path, /) -> Mapping[str, Any]:
     """The tensors of a safetensors file, without reading them. Raises UsageError for one that is cut off."""
     try:
         with path.open("rb") as file:
@@ -210,7 +210,7 @@ def sizes(folder: Path, index: Index, /) -> Mapping[str, int]:
 def _count(path: Path) -> int:
     if path.suffix in PICKLES:
         return path.stat().st_size // 4  # of float32: nothing is known of what is inside
-    return sum(math.prod(entry["shape"]) for entry in _header(path).values())
+    return sum(math.prod(entry["shape"]) for entry in header(path).values())
 
 
 def fingerprint(folder: Path, index: Index, /) -> str:
