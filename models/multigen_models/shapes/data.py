@@ -88,8 +88,9 @@ class Shapes:
         return {"train": self.training, "validation": self.validation}[name]
 
 
-def load_shapes(data: Path, /, *, cache: Path, workers: int = 1) -> Shapes:
-    """The shapes of a folder; prepared in `cache` at first by so many processes, read from there afterwards.
+def load_shapes(data: Path, /, *, cache: Path, workers: int | None = None) -> Shapes:
+    """The shapes of a folder; prepared in `cache` at first by so many processes (by default as many as torch has
+    threads), read from there afterwards.
 
     A preparation that was interrupted goes on where it was.
 
@@ -258,7 +259,9 @@ def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m multigen_models.shapes.data", description=_main.__doc__)
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="meshes.npz and metadata.csv")
     parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="where prepared shapes are kept")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that prepare (default 1)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that prepare (default as many as torch has threads)"
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw samples with their captions")
     parser.add_argument("--count", type=int, default=80, metavar="N", help="samples on the sheet (default 80)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sheet (default 0)")

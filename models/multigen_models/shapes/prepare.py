@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from multigen.atomic import replace_file
 from multigen.errors import UsageError
+from multigen_models.processes import mapped
 from multigen_models.shapes.captions import SLABS
 from multigen_models.shapes.colors import Colors, palette_of
 from multigen_models.shapes.distance_grid import DistanceGrid
@@ -68,8 +68,10 @@ _TURNED: Mapping[str, int] = {
 Prepared = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
-def prepare_all(data: Path, rows: Sequence[Mapping[str, str]], into: Path, /, *, parts: Path, workers: int) -> None:
-    """Write `ARRAYS` and shapes.json of the meshes that `rows` name, by so many processes.
+def prepare_all(
+    data: Path, rows: Sequence[Mapping[str, str]], into: Path, /, *, parts: Path, workers: int | None
+) -> None:
+    """Write `ARRAYS` and shapes.json of the meshes that `rows` name, by so many processes as `mapped` takes.
 
     Every mesh is first written to a file of its own in `parts`, where a later call finds it: what was interrupted goes
     on. Meshes without a surface are left out. shapes.json has for each of the others its id, its measures, and `twin`,
@@ -84,7 +86,8 @@ def prepare_all(data: Path, rows: Sequence[Mapping[str, str]], into: Path, /, *,
     parts.mkdir(parents=True, exist_ok=True)
     files = [parts / f"{i:06d}.npz" for i in range(len(rows))]
     missing = [(row, file) for row, file in zip(rows, files, strict=True) if not file.exists()]
-    for _ in tqdm(_written(data, missing, workers), "preparing shapes", len(missing), leave=False, disable=None):
+    written = mapped(_write, missing, workers=workers, start=partial(_open, data))
+    for _ in tqdm(written, "preparing shapes", len(missing), leave=False, disable=None):
         pass
     about = []
     for row, file in zip(rows, files, strict=True):
@@ -209,15 +212,6 @@ def _write(row: Mapping[str, str], file: Path) -> Path:
     np.savez(content, **named)
     replace_file(file, content.getvalue())
     return file
-
-
-def _written(data: Path, missing: Sequence[tuple[Mapping[str, str], Path]], workers: int) -> Iterator[Path]:
-    if workers <= 1 or not missing:
-        _open(data)
-        yield from (_write(row, file) for row, file in missing)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _open, (data,)) as pool:
-        yield from pool.map(_write, *zip(*missing, strict=True), chunksize=4)
 
 
 def _surface_points(

@@ -100,9 +100,9 @@ class Takes:
         return self.pictures(take)[1]
 
 
-def load_takes(data: Path, /, *, cache: Path, workers: int = 1) -> Takes:
-    """The takes of the figures in data/animated and data/shapes; filmed into `cache` at first by so many processes,
-    read from there afterwards. What was interrupted goes on where it was.
+def load_takes(data: Path, /, *, cache: Path, workers: int | None = None) -> Takes:
+    """The takes of the figures in data/animated and data/shapes; filmed into `cache` at first by so many processes
+    (by default as many as torch has threads), read from there afterwards. What was interrupted goes on where it was.
 
     Raises
     ------
@@ -144,7 +144,9 @@ def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m multigen_models.video.takes", description=_main.__doc__)
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="holds the folders animated, shapes")
     parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="where takes are kept")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that film (default 1)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that film (default as many as torch has threads)"
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw takes with what is known of them")
     parser.add_argument("--count", type=int, default=40, metavar="N", help="takes on the sheet (default 40)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which takes (default 0)")

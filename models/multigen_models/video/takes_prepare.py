@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import numpy as np
 
 from multigen.atomic import replace_file
 from multigen.errors import UsageError
+from multigen_models.processes import mapped
 from multigen_models.shapes.prepare import Meshes
 from multigen_models.video.figures import Motion, animated, choose, still
 from multigen_models.video.filming import film, views
@@ -55,8 +53,8 @@ def figures(data: Path, /) -> tuple[list[Figures], str]:
     return parts + [partial(_still, path.parent, some) for some in stills], key
 
 
-def film_all(parts: Sequence[Figures], into: Path, /, *, done: Path, workers: int) -> None:
-    """Write content.npy, sizes.npy, starts.npy and takes.json of all figures, by so many processes.
+def film_all(parts: Sequence[Figures], into: Path, /, *, done: Path, workers: int | None) -> None:
+    """Write content.npy, sizes.npy, starts.npy and takes.json of all figures, by so many processes as `mapped` takes.
 
     Every part is first written to a file of its own in `done`, where a later call finds it: what was interrupted goes
     on.
@@ -66,7 +64,7 @@ def film_all(parts: Sequence[Figures], into: Path, /, *, done: Path, workers: in
     done.mkdir(parents=True, exist_ok=True)
     files = [done / f"{index:04d}.npz" for index in range(len(parts))]
     missing = [(part, file) for part, file in zip(parts, files, strict=True) if not file.exists()]
-    for _ in tqdm(_filmed(missing, workers), "filming", len(missing), leave=False, disable=None):
+    for _ in tqdm(mapped(_film, missing, workers=workers), "filming", len(missing), leave=False, disable=None):
         pass
     takes: list[Any] = []
     sizes, lengths = [], []
@@ -96,14 +94,6 @@ def _still(folder: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[Motion]:
 @cache
 def _meshes(folder: Path) -> Meshes:
     return Meshes(folder)
-
-
-def _filmed(missing: Sequence[tuple[Figures, Path]], workers: int) -> Iterator[Path]:
-    if workers <= 1 or not missing:
-        yield from itertools.starmap(_film, missing)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(_film, *zip(*missing, strict=True))
 
 
 def _film(part: Figures, file: Path) -> Path:
