@@ -78,6 +78,15 @@ def test_clipping_offset_and_silence_are_measured():
     assert metrics["silence"].value({"wave": gap, **rate}, "") == pytest.approx(50, abs=2)
 
 
+def test_loudness_is_that_of_the_standard():
+    loud = named(Audio().metrics())["loudness"]
+    # EBU Tech 3341, case 1: a stereo sine of 1 kHz at -23 dBFS has -23 LUFS.
+    wave = 10 ** (-23 / 20) * torch.sin(2 * math.pi * 1000 * torch.arange(4 * RATE) / RATE).expand(2, -1)
+    assert loud.value({"wave": wave, "sample_rate": RATE}, "") == pytest.approx(-23, abs=0.1)
+    for silent_or_many in (torch.zeros(2, RATE), torch.rand(6, RATE)):
+        assert math.isnan(loud.value({"wave": silent_or_many, "sample_rate": RATE}, ""))
+
+
 def test_rates_and_channels_do_not_change_what_is_measured():
     from multigen_audio.signal import resample
 
@@ -109,7 +118,18 @@ def test_soundness_of_meshes_is_measured_and_does_not_apply_to_clouds():
     assert [metrics[name].value(whole, "") for name in names] == [1, 1, 1]
     assert metrics["watertight"].value(open_box, "") == 0
     assert metrics["volume"].value(inside_out, "") == 0
+    names += ("components", "genus")
     assert all(math.isnan(metrics[name].value(cloud, "")) for name in names)
+    two = {
+        **whole,
+        "vertices": torch.cat([whole["vertices"], whole["vertices"] + 5]),
+        "faces": torch.cat([whole["faces"], whole["faces"] + len(whole["vertices"])]),
+    }
+    assert [metrics["components"].value(shape, "") for shape in (whole, two)] == [1, 2]
+    ring = trimesh.creation.torus(1.0, 0.3)
+    ring = {"vertices": torch.tensor(ring.vertices).float(), "faces": torch.tensor(ring.faces)}
+    assert [metrics["genus"].value(shape, "") for shape in (whole, ring)] == [0, 1]
+    assert math.isnan(metrics["genus"].value(open_box, ""))
     lopsided = {
         **whole,
         "vertices": whole["vertices"] * torch.tensor([1.0, 1, 1])

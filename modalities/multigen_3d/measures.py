@@ -92,32 +92,42 @@ def faults(sample: Sample, /) -> Sequence[str]:
 
 
 def _soundness() -> Sequence[PerSample]:
-    found = _once(quality)
-    told: tuple[tuple[str, str, Callable[[Sample, str], float]], ...] = (
-        (
+    of = _once(quality)
+
+    def told(name: str, about: str, value: Callable[[Quality], float | None], *, share: bool = False) -> PerSample:
+        """Of meshes; NaN for clouds, and where there is no answer."""
+
+        def found(sample: Sample, prompt: str) -> float:
+            answer = value(of(sample)) if "faces" in sample else None
+            return math.nan if answer is None else float(answer)
+
+        better = True if share else None
+        return PerSample(name=name, about=about, source="trimesh", higher_is_better=better, value=found, share=share)
+
+    return [
+        told(
             "watertight",
             "share of meshes every edge of which has two faces",
-            _quality(found, lambda mesh: mesh["watertight"]),
+            lambda mesh: mesh["watertight"],
+            share=True,
         ),
-        (
+        told(
             "winding",
             "share of meshes whose faces agree on which side is out",
-            _quality(found, lambda mesh: mesh["winding_consistent"]),
+            lambda mesh: mesh["winding_consistent"],
+            share=True,
         ),
-        ("volume", "share of meshes that enclose a positive volume", _quality(found, lambda mesh: mesh["volume"] > 0)),
-    )
-    sound = [
-        PerSample(name=name, about=about, source="trimesh", higher_is_better=True, value=value, share=True)
-        for name, about, value in told
+        told("volume", "share of meshes that enclose a positive volume", lambda mesh: mesh["volume"] > 0, share=True),
+        told("components", "pieces whose faces hang together by edges", lambda mesh: mesh["components"]),
+        told("genus", "tunnels through a watertight mesh, by Euler's formula", lambda mesh: mesh["genus"]),
+        PerSample(
+            name="asymmetry",
+            about="chamfer distance of 2,048 points to their mirror image, left for right",
+            source="multigen_3d.metrics.asymmetry",
+            higher_is_better=None,
+            value=lambda sample, prompt: asymmetry(_cloud(sample, POINTS)),
+        ),
     ]
-    mirror = PerSample(
-        name="asymmetry",
-        about="chamfer distance of 2,048 points to their mirror image, left for right",
-        source="multigen_3d.metrics.asymmetry",
-        higher_is_better=None,
-        value=lambda sample, prompt: asymmetry(_cloud(sample, POINTS)),
-    )
-    return [*sound, mirror]
 
 
 def _of_distances(
@@ -193,8 +203,3 @@ def _once(find: Callable[[Sample], Quality]) -> Callable[[Sample], Quality]:
         return last[0][1]
 
     return found
-
-
-def _quality(find: Callable[[Sample], Quality], asked: Callable[[Quality], bool]) -> Callable[[Sample, str], float]:
-    """1 or 0 for a mesh, NaN for a cloud."""
-    return lambda sample, prompt: float(asked(find(sample))) if "faces" in sample else math.nan

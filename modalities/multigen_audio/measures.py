@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, final
 
 from torch import Tensor
 
+from multigen.errors import UsageError
 from multigen.evaluation.contract import PerSample
 from multigen.modality import Sample
 from multigen_audio import features
-from multigen_audio.signal import resample
+from multigen_audio.signal import loudness, resample
 
 if TYPE_CHECKING:
     from multigen.evaluation.contract import Extractor
@@ -58,7 +60,15 @@ def metrics() -> Sequence[PerSample]:
         ("DC (%)", "offset relative to the RMS", "%"),
         ("modulation (dB)", "between the 10 % and 90 % quantiles of the level of audible frames", "dB"),
     )
-    return [
+    heard = PerSample(
+        name="loudness",
+        about="integrated, over all channels",
+        source="EBU R 128 / ITU-R BS.1770-5, by pyloudnorm",
+        higher_is_better=None,
+        unit="LUFS",
+        value=_loudness,
+    )
+    described = [
         PerSample(
             name=key.partition(" (")[0].replace(" ", "-").lower(),
             about=about,
@@ -69,6 +79,7 @@ def metrics() -> Sequence[PerSample]:
         )
         for key, about, unit in told
     ]
+    return [*described, heard]
 
 
 def faults(sample: Sample, /) -> Sequence[str]:
@@ -82,6 +93,15 @@ def faults(sample: Sample, /) -> Sequence[str]:
 
 def _described(key: str) -> Callable[[Sample, str], float]:
     return lambda sample, prompt: features.describe(_mono(sample))[key]
+
+
+def _loudness(sample: Sample, prompt: str) -> float:
+    """NaN under the standard's gate, and for more channels than the standard weighs."""
+    try:
+        found = loudness(sample["wave"], sample["sample_rate"])
+    except UsageError:
+        return math.nan
+    return found if math.isfinite(found) else math.nan
 
 
 def _mono(sample: Sample) -> Tensor:
