@@ -20,7 +20,7 @@ from multigen.loading import shared_copy
 from multigen.lora_files import ABOUT_KEY, FILE, LAYERS, PEFT_KEY
 from multigen.model import Adapts
 from multigen.settings import Settings
-from multigen.training import Items, Recipe, objective
+from multigen.training import Idles, Items, Recipe, objective
 
 R = TypeVar("R")
 
@@ -54,6 +54,7 @@ class LowRank:
         self._goal = objective(recipe, settings)
         self._about = {"model": name, "fingerprint": model.fingerprint, "rank": rank}
         self.rests_on: Mapping[str, Any] = {"lora": self._about}
+        self.idles = isinstance(recipe, Idles) and recipe.idles
 
     def loss(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Tensor:
         return self._goal.loss(network, x0, cond, seeds=seeds)

@@ -75,6 +75,13 @@ class Rests(Protocol):
 
 
 @runtime_checkable
+class Idles(Protocol):
+    """A recipe some of whose batches ask nothing of some parameters, as single frames of those along time."""
+
+    idles: bool
+
+
+@runtime_checkable
 class Real(Protocol):
     """A recipe that shows the samples of its dataset as they are, for ``multigen eval --data``."""
 
@@ -172,9 +179,11 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
 
     Raises UsageError when the checkpoint there was made with other settings.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    accelerator = Accelerator(mixed_precision=settings.precision)
+    idles = isinstance(recipe, Idles) and recipe.idles
+    several = DistributedDataParallelKwargs(find_unused_parameters=idles)
+    accelerator = Accelerator(mixed_precision=settings.precision, kwargs_handlers=[several])
     goal = objective(recipe, settings)
     torch.manual_seed(settings.seed)
     bare = recipe.network()

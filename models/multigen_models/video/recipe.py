@@ -48,6 +48,7 @@ class VideoRecipe:
 
     stills: ClassVar[int] = 8
     """One batch in so many is of single pairs of frames."""
+    idles: ClassVar[bool] = True
     modality: ClassVar[str] = "video"
     # Along its first principal component the data deviates by 68; there shared noise is twice as strong as sigma says.
     settings: ClassVar[Mapping[str, Any]] = {"t_mean": 1.3, "t_sd": 1.5}
