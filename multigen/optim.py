@@ -27,7 +27,9 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is None:
                     continue
                 state = self.state[p]
-                average = state.setdefault("momentum", torch.zeros_like(p))
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                average = state["momentum"]
                 average.lerp_(p.grad, 1 - group["momentum"])
                 ahead = p.grad.lerp(average, group["momentum"]).flatten(1)  # Nesterov's
                 scale = max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
@@ -47,7 +49,7 @@ def orthogonalised(matrix: Tensor, /, *, iterations: int = 5) -> Tensor:
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     factor: Tensor = x if wide else x.T
     return factor.to(matrix.dtype)
 
