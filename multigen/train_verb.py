@@ -145,17 +145,20 @@ def _from_file(path: Path) -> dict[str, Any]:
 def _sheet(recipe: Any, exported: Path, base: str | None, folder: Path, steps: int) -> None:
     """One sample of each of the recipe's prompts and what it shows itself, all of it on one picture.
 
-    base: the model that is sampled with what was exported, a LoRA; then half of the prompts are the dataset's own.
+    There is none for a recipe that has neither, such as an encoder's. base: the model that is sampled with what was
+    exported, a LoRA; then half of the prompts are the dataset's own.
     """
     from multigen.job import prepare
     from multigen.provenance import tags
     from multigen.request import Request
 
     modality: Modality = registry.modalities[recipe.modality]()
-    folder.mkdir(parents=True, exist_ok=True)
     shown = list(recipe.illustrate(exported)) if isinstance(recipe, Illustrates) and base is None else []
     prompts = list(recipe.prompts) if base is None else [*_captions(recipe), *recipe.prompts[:OWN]]
     used: dict[str, Any] = {"model": str(exported)} if base is None else {"model": base, "lora": str(exported)}
+    if not shown and not prompts:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
     requests = [Request(modality=modality.name, prompt=prompt, steps=steps, **used) for prompt in prompts]
     jobs = [prepare(request, device="cpu") for request in requests[:1]]
     for i, request in enumerate(requests):

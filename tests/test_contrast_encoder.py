@@ -10,6 +10,7 @@ import trimesh
 from torch import nn
 
 from multigen import registry
+from multigen.cli import main
 from multigen.errors import UsageError
 from multigen.evaluation import Reads
 from multigen.noise import white
@@ -105,6 +106,25 @@ def test_training_finds_the_captions_of_held_out_samples(tmp_path):
     assert last.held_out["R@1"] > 0.95 > 0.5 > float(before["R@1"].mean())
     assert last.held_out["mean"] < float(before["mean"].mean())
     assert float(before["R@5"].mean()) >= float(before["R@1"].mean())
+
+
+def test_the_command_trains_one_and_makes_no_sheet_of_samples(tmp_path, monkeypatch, capsys):
+    class Recipe(Toy):
+        modality = "audio"
+
+        def __init__(self, data, cache, /, *, seed, warm_start):
+            assert data == tmp_path
+
+    found = type(registry.recipes).__getitem__
+    monkeypatch.setattr(
+        type(registry.recipes),
+        "__getitem__",
+        lambda self, name: Recipe if name == "audio-encoder" else found(self, name),
+    )
+    few = ["--samples", "48", "--batch", "24", "--evaluate-every", "24"]
+    assert main(["train", "audio-encoder", "--data", str(tmp_path), "-o", str(tmp_path / "run"), *few]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'run' / 'model'}\n"
+    assert not (tmp_path / "run" / "sheets").exists()
 
 
 # --- what they see ----------------------------------------------------------------------------------------------------
