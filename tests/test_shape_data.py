@@ -352,7 +352,7 @@ def test_variants_of_one_model_count_less_than_their_number() -> None:
 
 
 def test_the_attribution_lists_every_author_with_a_count(shapes: Shapes, tmp_path: Path) -> None:
-    write_attribution(shapes.shapes, tmp_path / "attribution.csv")
+    write_attribution(((s.author, s.licence, s.url) for s in shapes.shapes), tmp_path / "attribution.csv")
     assert (tmp_path / "attribution.csv").read_text() == (
         'author,licence,source,shapes\nAnn,CC0,http://a,2\n"Bo, Cy",CC0,http://b,3\n'
     )

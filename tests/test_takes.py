@@ -79,8 +79,8 @@ def write_shapes(folder: Path) -> None:
     )
     with (folder / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(("index", "id", "label", "modular_part"))
-        table.writerows((index, name, label, part) for index, (name, label, part, _) in enumerate(rows))
+        table.writerow(("index", "id", "label", "modular_part", "author", "licence", "url"))
+        table.writerows((index, name, label, part, "Ann", "CC0", "http://a") for index, (name, label, part, _) in enumerate(rows))
 
 
 @pytest.fixture(scope="module")
@@ -343,10 +343,12 @@ def test_the_sheet_shows_what_is_asked_for(
 
     sheet = tmp_path / "sheet.png"
     typed = ["--data", data, "--cache", tmp_path / "cache", "--sheet", sheet, "--count", 4, "--figure", "walker"]
+    typed += ["--attribution", tmp_path / "attribution.csv"]
     monkeypatch.setattr(sys, "argv", ["takes", *map(str, typed)])
     monkeypatch.delitem(sys.modules, "multigen_models.video.takes")
     runpy.run_module("multigen_models.video.takes", run_name="__main__")
     assert "31 takes of 3 figures and 5 clips" in capsys.readouterr().out
+    assert (tmp_path / "attribution.csv").read_text() == "author,licence,source,shapes\nAnn,CC0,http://a,2\n"
     with Image.open(sheet) as picture:
         drawn = np.asarray(picture)
     assert drawn.shape == (2 * 142, 2 * 776, 3)

@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -162,15 +162,13 @@ def sampling_weights(shapes: Sequence[Shape], /, *, power: float = 0.5) -> NDArr
     return np.asarray(weights / weights.sum())
 
 
-def write_attribution(shapes: Sequence[Shape], path: Path, /) -> None:
+def write_attribution(origins: Iterable[tuple[str, str, str]], path: Path, /) -> None:
     """Every author, licence and source with the number of shapes, as CSV."""
-    counted: dict[tuple[str, str, str], int] = defaultdict(int)
-    for shape in shapes:
-        counted[shape.author, shape.licence, shape.url] += 1
+    counted = Counter(origins)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("author", "licence", "source", "shapes"))
-        writer.writerows((*key, count) for key, count in sorted(counted.items()))
+        writer.writerows((*origin, count) for origin, count in sorted(counted.items()))
 
 
 def _read_metadata(folder: Path) -> tuple[list[dict[str, str]], str]:
@@ -273,7 +271,7 @@ def _main() -> None:
     print(f"{len(shapes.training)} shapes for training, {len(shapes.validation)} held out")
     print(", ".join(f"{kind} {count}" for kind, count in kinds))
     if given.attribution:
-        write_attribution(shapes.shapes, given.attribution)
+        write_attribution(((s.author, s.licence, s.url) for s in shapes.shapes), given.attribution)
     if given.sheet:
         augmentation = AS_MADE if given.as_made else AUGMENTED
         every = range(len(shapes.shapes))

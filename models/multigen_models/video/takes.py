@@ -139,6 +139,8 @@ def _main() -> None:
     import argparse
     from collections import Counter
 
+    from multigen_models.shapes.data import write_attribution
+    from multigen_models.video.takes_prepare import origins
     from multigen_models.video.takes_sheet import sheet
 
     parser = argparse.ArgumentParser(prog="python -m multigen_models.video.takes", description=_main.__doc__)
@@ -151,8 +153,13 @@ def _main() -> None:
     parser.add_argument("--count", type=int, default=40, metavar="N", help="takes on the sheet (default 40)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which takes (default 0)")
     parser.add_argument("--figure", default="", metavar="WORD", help="only figures with this in their name")
+    parser.add_argument(
+        "--attribution", type=Path, metavar="FILE.csv", help="write authors, licences and sources of the still figures"
+    )
     given = parser.parse_args()
     takes = load_takes(given.data, cache=given.cache, workers=given.workers)
+    if given.attribution:
+        write_attribution(origins(given.data), given.attribution)
     figures = Counter(take.figure for take in takes.takes)
     clips = {(take.figure, take.clip) for take in takes.takes if take.clip}
     pictures = int(takes.sizes[:, 0].sum())

@@ -40,17 +40,17 @@ def figures(data: Path, /) -> tuple[list[Figures], str]:
     models = sorted((data / "animated").glob("*.glb"))
     if not models:
         raise UsageError(f"{data / 'animated'} has no .glb file in it; give the folder that holds animated and shapes")
-    path = data / "shapes" / "metadata.csv"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); give the folder that holds animated and shapes") from error
-    rows = choose(list(csv.DictReader(io.StringIO(text))))
+    rows, text = _still_rows(data)
     sizes = [(model.name, model.stat().st_size) for model in models]
     key = hashlib.sha256(f"{LAYOUT}\n{sizes}\n{text}".encode()).hexdigest()[:16]
     stills = [rows[start : start + _STILLS] for start in range(0, len(rows), _STILLS)]
     parts: list[Figures] = [partial(animated, model) for model in models]
-    return parts + [partial(_still, path.parent, some) for some in stills], key
+    return parts + [partial(_still, data / "shapes", some) for some in stills], key
+
+
+def origins(data: Path, /) -> list[tuple[str, str, str]]:
+    """Author, licence and source of every still figure. Raises UsageError as `figures` does."""
+    return [(row.get("author", ""), row.get("licence", ""), row.get("url", "")) for row in _still_rows(data)[0]]
 
 
 def film_all(parts: Sequence[Figures], into: Path, /, *, done: Path, workers: int | None) -> None:
@@ -84,6 +84,16 @@ def film_all(parts: Sequence[Figures], into: Path, /, *, done: Path, workers: in
     np.save(into / "sizes.npy", np.concatenate(sizes))
     np.save(into / "starts.npy", starts)
     (into / "takes.json").write_text(json.dumps(takes))
+
+
+def _still_rows(data: Path) -> tuple[list[Mapping[str, str]], str]:
+    """The shapes that are filmed, and all that is written of shapes."""
+    path = data / "shapes" / "metadata.csv"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); give the folder that holds animated and shapes") from error
+    return choose(list(csv.DictReader(io.StringIO(text)))), text
 
 
 def _still(folder: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[Motion]:
