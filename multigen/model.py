@@ -28,13 +28,22 @@ class Defaults:
 class Model(Protocol):
     """What `Pipeline` needs of a model. `options` is always the modality's options object."""
 
-    name: str
-    modality: str
-    defaults: Defaults
-    axes: Mapping[str, int]
-    """Named axes of the state, for masks and extension: {"time": -1} of (1, frequency, time)."""
-    fingerprint: str
-    """A hash of the weights, kept in every file that the model makes."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def defaults(self) -> Defaults: ...
+
+    @property
+    def axes(self) -> Mapping[str, int]:
+        """Named axes of the state, for masks and extension: {"time": -1} of (1, frequency, time)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the weights, kept in every file that the model makes."""
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         """The state's shape for one sample."""
@@ -94,14 +103,16 @@ class Paired(Protocol):
     """A model trained on noise that was paired with its samples: its ODE is right, but samplers that add noise are not
     for it."""
 
-    paired: bool
+    @property
+    def paired(self) -> bool: ...
 
 
 @runtime_checkable
 class Kind(Protocol):
     """A model of a modality that knows several kinds of samples, such as meshes and points."""
 
-    kind: str
+    @property
+    def kind(self) -> str: ...
 
 
 def kind_of(model: object, /) -> str:
@@ -121,27 +132,38 @@ class Scheduled(Protocol):
 class Bounded(Protocol):
     """A model whose x0 lies in [-bound, bound]: what it predicts is cut to that after guidance."""
 
-    bound: float
+    @property
+    def bound(self) -> float: ...
 
 
 @runtime_checkable
 class Suggests(Protocol):
     """A model that was trained for some of its modality's options: they are taken where nothing else is typed."""
 
-    suggested: Mapping[str, Any]
+    @property
+    def suggested(self) -> Mapping[str, Any]: ...
 
 
 @runtime_checkable
 class Whole(Protocol):
     """A model that cannot be taken apart: it runs as it is, and samplers, guidance and edits do not reach it."""
 
-    name: str
-    modality: str
-    defaults: Defaults
-    """Its `steps`, and its `guidance` as a scale."""
-    fingerprint: str
-    takes: Collection[str]
-    """The fields of `Request` and the modality's options that reach it."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def defaults(self) -> Defaults:
+        """Its `steps`, and its `guidance` as a scale."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def takes(self) -> Collection[str]:
+        """The fields of `Request` and the modality's options that reach it."""
 
     def make(self, request: Request, options: Any, given: Sample | None, seed: int, /) -> Sample:
         """A sample; `given` is what `Request.init` names."""
@@ -151,9 +173,12 @@ class Whole(Protocol):
 class Adapts(Protocol):
     """A model whose network can be exchanged for a changed one: with LoRAs added, quantized or compiled."""
 
-    fingerprint: str
-    network: Any
-    """A `torch.nn.Module` that nobody changes in place."""
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def network(self) -> Any:
+        """A `torch.nn.Module` that nobody changes in place."""
 
     def with_network(self, network: Any, /, *, fingerprint: str) -> Model:
         """The same model with another network in its place, whose weights the fingerprint names."""

@@ -80,7 +80,9 @@ def write_shapes(folder: Path) -> None:
     with (folder / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("index", "id", "label", "modular_part", "author", "licence", "url"))
-        table.writerows((index, name, label, part, "Ann", "CC0", "http://a") for index, (name, label, part, _) in enumerate(rows))
+        table.writerows(
+            (index, name, label, part, "Ann", "CC0", "http://a") for index, (name, label, part, _) in enumerate(rows)
+        )
 
 
 @pytest.fixture(scope="module")

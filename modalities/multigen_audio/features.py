@@ -105,7 +105,7 @@ def describe(wave: Tensor, /) -> Mapping[str, float]:
     levels = 20 * _levels(wave, 0.02).clamp(min=1e-6).log10()
     audible = levels[levels > levels.max() - AUDIBLE]
     spread = audible.quantile(0.9) - audible.quantile(0.1)
-    values = {
+    values: Mapping[str, float | Tensor] = {
         "centroid (Hz)": centroid,
         "bandwidth (Hz)": (share * (hertz - centroid).square()).sum().sqrt(),
         "crest (dB)": 20 * (loud / rms).log10(),

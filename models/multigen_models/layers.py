@@ -79,7 +79,7 @@ class NoiseEmbedding(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         # In float32 whatever the weights are in: at the highest rate, bfloat16 would be off by tenths of a radian.
         angle = noise.float()[:, None] * torch.logspace(-1, 1, self.waves, device=noise.device) * math.pi
-        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.layers[0].weight.dtype))
+        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=1).to(next(self.layers.parameters()).dtype))
 
 
 class Norm(nn.Module):
@@ -269,7 +269,7 @@ def moved(network: Any, /, **where: Any) -> Any:
     return network
 
 
-def zeroed(layer: nn.Module, /) -> Any:
+def zeroed(layer: Any, /) -> Any:
     """The layer with weights and bias of zero: a residual branch begins as nothing."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:

@@ -150,7 +150,7 @@ def within(centres: Tensor, points: Tensor, radius: float, most: int, /) -> Tens
 
 def _folded(tensors: Mapping[str, Tensor], linear: str, norm: str) -> list[Affine]:
     """The maps that are followed by a normalisation, those of classes are not; none where there are none."""
-    maps = []
+    maps: list[Affine] = []
     for place in count(1 if linear == "fc{}" else 0):
         named, normed = linear.format(place), norm.format(place)
         if f"{normed}.running_var" not in tensors or f"{named}.weight" not in tensors:

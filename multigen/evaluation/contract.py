@@ -31,9 +31,12 @@ class Need(Enum):
 class Extractor(Protocol):
     """Turns a sample into a feature vector. Results of different extractors do not compare."""
 
-    name: str
-    fingerprint: str
-    """A hash of everything that the features depend on: version of the formula, weights."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that the features depend on: version of the formula, weights."""
 
     def __call__(self, sample: Sample, /) -> Tensor:
         """(d,), finite."""
@@ -50,8 +53,9 @@ class Reads(Extractor, Protocol):
 class ExtractorLoader(Protocol):
     """What the entry-point group "multigen.extractors" names."""
 
-    modality: str
-    """Whose samples it sees, empty where that depends on the place."""
+    @property
+    def modality(self) -> str:
+        """Whose samples it sees, empty where that depends on the place."""
 
     @property
     def ready(self) -> bool:

@@ -121,7 +121,8 @@ class AudioRecipe:
                 length=STATISTICS_WINDOWS,
                 seed=0,
             )
-            frames = torch.cat([self.codec.analyse(wave).double() for wave, _ in windows], dim=-1)
+            waves = [windows[i][0] for i in range(len(windows))]
+            frames = torch.cat([self.codec.analyse(wave).double() for wave in waves], dim=-1)
             scale = Scale(frames.mean(1), frames.std(1).clamp(min=0.1))
             temporary = kept.with_suffix(".part")
             temporary.write_text(json.dumps(scale.write()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,8 @@ class SpectrogramUNet(UNet, ModelMixin, ConfigMixin):
     embedding: width of the embedding of noise level and pooled text.
     text: width of the text encoder's states.
     """
+
+    config: Any
 
     @register_to_config
     def __init__(

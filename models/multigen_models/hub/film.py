@@ -18,8 +18,9 @@ from multigen_models.video.small import pictures
 class Style(Protocol):
     """What is different from one family of films to another. pipe is always the loaded pipeline."""
 
-    rate: float | None
-    """Frames a second that it was trained for; None where it is told."""
+    @property
+    def rate(self) -> float | None:
+        """Frames a second that it was trained for; None where it is told."""
 
     def factors(self, pipe: Any, /) -> tuple[int, int, int, int]:
         """Frames of a latent frame, pixels of a cell, and of how many latent frames and cells all must be multiples."""
@@ -143,7 +144,7 @@ class Film:
 
     @property
     def _channels(self) -> int:
-        network = getattr(self.pipe, "transformer", None) or getattr(self.pipe, "unet", None)
+        network: Any = getattr(self.pipe, "transformer", None) or getattr(self.pipe, "unet", None)
         return int(network.config.in_channels)
 
 

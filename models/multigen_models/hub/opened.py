@@ -17,8 +17,11 @@ from multigen_models.hub.levels import Levels
 class Anatomy(Protocol):
     """How one family's pipeline is taken apart. Made of a loaded pipeline; `options` is always the modality's."""
 
-    pipe: Any
-    axes: Mapping[str, int]
+    @property
+    def pipe(self) -> Any: ...
+
+    @property
+    def axes(self) -> Mapping[str, int]: ...
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         """The state's shape for one sample."""
@@ -74,10 +77,11 @@ class Opened:
 
     def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
         """See `multigen.model.Masked`; what reaches an end of the sample reaches that of the state."""
-        box = {
-            axis: tuple(edge if edge in (0, 1) else self.anatomy.place(axis, edge, options) for edge in edges)
-            for axis, edges in region.items()
-        }
+
+        def place(axis: str, edge: float) -> float:
+            return edge if edge in (0, 1) else self.anatomy.place(axis, edge, options)
+
+        box = {axis: (place(axis, low), place(axis, high)) for axis, (low, high) in region.items()}
         return region_mask(self.shape(options), self.axes, box)
 
     def with_network(self, network: Any, /, *, fingerprint: str) -> "Opened":

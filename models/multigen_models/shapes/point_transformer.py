@@ -9,7 +9,7 @@ pre-norm residual and begin as nothing; modulation by noise level and pooled tex
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +107,8 @@ class PointTransformer(Conditioned, ModelMixin, ConfigMixin):
     frequencies: octaves of sinusoids by which a point's place is told, the first one of 8 units.
     text: width of the text encoder's states.
     """
+
+    config: Any
 
     @register_to_config
     def __init__(

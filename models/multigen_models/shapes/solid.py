@@ -109,7 +109,7 @@ def _near(n: int, reach: float, distance: Callable[[Floats], Floats]) -> Integer
     """(m, 3) lattice points of the blocks that come within `reach`, block by block."""
     blocks = np.indices((n // _BLOCK,) * 3).reshape(3, -1).T * _BLOCK
     half = (_BLOCK - 1) / 2
-    near = blocks[distance(blocks + half) < reach + half * math.sqrt(3)]
+    near = blocks[distance((blocks + half).astype(np.float64)) < reach + half * math.sqrt(3)]
     cells = near[:, None] + np.indices((_BLOCK,) * 3).reshape(3, -1).T
     return cells.reshape(-1, 3)
 

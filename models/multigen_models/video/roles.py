@@ -86,7 +86,7 @@ def weights(roles: Sequence[Role], /) -> NDArray[np.float64]:
 def _sums(mass: NDArray[np.float64], groups: Sequence[str]) -> NDArray[np.float64]:
     """(n,) the mass of each one's group."""
     _, group = np.unique(groups, return_inverse=True)
-    return np.bincount(group, mass)[group]
+    return np.asarray(np.bincount(group, mass)[group], np.float64)
 
 
 def combination_held_out(noun: str, action: str, /) -> bool:
