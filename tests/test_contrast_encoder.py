@@ -121,7 +121,7 @@ def test_the_command_trains_one_and_makes_no_sheet_of_samples(tmp_path, monkeypa
         "__getitem__",
         lambda self, name: Recipe if name == "audio-encoder" else found(self, name),
     )
-    few = ["--samples", "48", "--batch", "24", "--evaluate-every", "24"]
+    few = ["--samples", "48", "--batch", "24", "--evaluate-every", "24", "--precision", "no"]
     assert main(["train", "audio-encoder", "--data", str(tmp_path), "-o", str(tmp_path / "run"), *few]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'run' / 'model'}\n"
     assert not (tmp_path / "run" / "sheets").exists()
