@@ -146,7 +146,10 @@ def test_muon_minimises():
 
 
 def test_two_processes_train_the_same_model_as_one(uninterrupted, tmp_path):
-    """Each takes its share of every batch; the mean of their gradients differs by rounding alone."""
+    """Each takes its share of every batch; the mean of their gradients differs by rounding alone.
+
+    Muon rounds its updates of 0.02 to bfloat16, so that a difference of 1e-7 before it may be one of 1e-5 after it.
+    """
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [str(Path(__file__).parent / "toy_recipe.py"), str(tmp_path)]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
@@ -156,7 +159,7 @@ def test_two_processes_train_the_same_model_as_one(uninterrupted, tmp_path):
     for name in ("model", "model-ema-0.1"):
         expected, shared = (load_file(folder / name / "weights.safetensors") for folder in (whole, tmp_path))
         for key, weights in expected.items():
-            torch.testing.assert_close(shared[key], weights, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(shared[key], weights, rtol=1e-4, atol=1e-4)
 
 
 def test_a_recipe_may_pair_samples_with_their_noise(tmp_path):
