@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -69,7 +70,11 @@ class ToyRecipe:
 
 SETTINGS = Settings(samples=960, batch=BATCH, warmup=64, evaluate_every=320, checkpoint_every=0.0, precision="no")
 
+ADAMW = replace(SETTINGS, muon_lr=0.0)
+"""Without Muon, which turns differences in the last bit of a gradient near 0 into another bfloat16 step."""
+
 if __name__ == "__main__":  # trained in a process of its own, slowly, so that it can be killed
-    for progress in train(ToyRecipe(), SETTINGS, Path(sys.argv[1])):
+    settings = ADAMW if "adamw" in sys.argv[2:] else SETTINGS
+    for progress in train(ToyRecipe(), settings, Path(sys.argv[1])):
         print(progress.samples, flush=True)
         time.sleep(0.01)
