@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import ClassVar, TypeAlias, final
 
@@ -31,7 +30,8 @@ Affine: TypeAlias = "tuple[Tensor, Tensor]"
 """Weights (out, in) and bias (out,)."""
 
 _BATCH_NORM_EPS = 1e-5
-# Names of the linear maps and of their normalisations; {} counts them.
+_MOST = 10  # maps of one kind
+# Names of the linear maps and of their normalisations; {} counts them, from 0 or 1.
 _LAYOUTS: Sequence[Sequence[tuple[str, str]]] = (
     (
         ("encoder.sa_blocks.0.convs.0.local_nn.lins.{}", "encoder.sa_blocks.0.convs.0.local_nn.norms.{}.module"),
@@ -151,15 +151,14 @@ def within(centres: Tensor, points: Tensor, radius: float, most: int, /) -> Tens
 def _folded(tensors: Mapping[str, Tensor], linear: str, norm: str) -> list[Affine]:
     """The maps that are followed by a normalisation, those of classes are not; none where there are none."""
     maps: list[Affine] = []
-    for place in count(1 if linear == "fc{}" else 0):
-        named, normed = linear.format(place), norm.format(place)
+    for named, normed in ((linear.format(place), norm.format(place)) for place in range(_MOST)):
         if f"{normed}.running_var" not in tensors or f"{named}.weight" not in tensors:
-            return maps
+            continue
         scale = tensors[f"{normed}.weight"] / (tensors[f"{normed}.running_var"] + _BATCH_NORM_EPS).sqrt()
         weight = tensors[f"{named}.weight"].flatten(1) * scale[:, None]
         bias = tensors.get(f"{named}.bias", torch.zeros(()))
         maps.append((weight, (bias - tensors[f"{normed}.running_mean"]) * scale + tensors[f"{normed}.bias"]))
-    raise AssertionError
+    return maps
 
 
 def _positions_last(maps: Sequence[Affine]) -> list[Affine]:

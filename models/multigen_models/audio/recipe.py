@@ -121,8 +121,7 @@ class AudioRecipe:
                 length=STATISTICS_WINDOWS,
                 seed=0,
             )
-            waves = [windows[i][0] for i in range(len(windows))]
-            frames = torch.cat([self.codec.analyse(wave).double() for wave in waves], dim=-1)
+            frames = torch.cat([self.codec.analyse(windows[i][0]).double() for i in range(len(windows))], dim=-1)
             scale = Scale(frames.mean(1), frames.std(1).clamp(min=0.1))
             temporary = kept.with_suffix(".part")
             temporary.write_text(json.dumps(scale.write()))
