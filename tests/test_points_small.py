@@ -24,8 +24,10 @@ from multigen.testing import check_model
 from multigen.training import Real
 from multigen_3d import ShapeOptions
 from multigen_3d.files import read, write
+from multigen_models.shapes import points_recipe
+from multigen_models.shapes.data import load_shapes
 from multigen_models.shapes.point_transformer import PointTransformer
-from multigen_models.shapes.points_recipe import SCALE, PointsRecipe
+from multigen_models.shapes.points_recipe import SCALE, PointsRecipe, SparsePointsRecipe
 from multigen_models.shapes.points_small import PointsSmall
 from multigen_models.shapes.transport import assign
 
@@ -303,6 +305,21 @@ def test_items_are_functions_of_their_index(recipe: PointsRecipe) -> None:
     }
     x0, batch = recipe.collate([items[0], items[1]])
     assert (x0.shape, batch["text"].shape) == ((2, 2048, 6), (2, 64, 384))
+
+
+def test_sparse_clouds_are_of_the_same_views_and_measured_on_whole_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = replace(load_shapes(data, cache=tmp_path), training=(0, 1, 2), validation=(3,))
+    monkeypatch.setattr(points_recipe, "load_shapes", lambda data, cache: split)
+    sparse, whole = SparsePointsRecipe(data, tmp_path), PointsRecipe(data, tmp_path)
+    (few, few_told), (many, told) = sparse.items("train")[7], whole.items("train")[7]
+    assert few.shape == (512, 6)
+    assert few_told["pooled"].equal(told["pooled"])
+    # The same surface: no point of the few is farther from one of the many than those are from one another.
+    gap = torch.cdist(many[:, :3], many[:, :3]).fill_diagonal_(torch.inf).amin(1).max()
+    assert torch.cdist(few[:, :3], many[:, :3]).amin(1).max() < 3 * gap
+    assert sparse.items("validation")[0][0].equal(whole.items("validation")[0][0])
 
 
 def test_a_tenth_of_the_items_has_no_caption(recipe: PointsRecipe) -> None:
