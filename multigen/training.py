@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -177,13 +178,35 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
 
     A run that was finished is measured and exported once more.
 
-    Raises UsageError when the checkpoint there was made with other settings.
+    Raises UsageError when the checkpoint there was made with other settings, and while another run trains there.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     idles = isinstance(recipe, Idles) and recipe.idles
     several = DistributedDataParallelKwargs(find_unused_parameters=idles)
     accelerator = Accelerator(mixed_precision=settings.precision, kwargs_handlers=[several])
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder) if accelerator.is_main_process else nullcontext():
+        yield from _train(recipe, settings, folder, accelerator)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: two runs would write over each other's checkpoints. A killed one lets go of it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise UsageError(f"another run trains in {folder}: end it first, or choose another -o") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(recipe: Recipe, settings: Settings, folder: Path, accelerator: Any) -> Iterator[Progress]:
     goal = objective(recipe, settings)
     torch.manual_seed(settings.seed)
     bare = recipe.network()
@@ -197,7 +220,6 @@ def train(recipe: Recipe, settings: Settings, folder: Path, /) -> Iterator[Progr
     )
     network, *prepared = accelerator.prepare(bare, *chosen)
     averages = [Average(bare, length) for length in settings.ema]
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
     exact = _exact(recipe, settings)
     seen = _resume(checkpoint, bare, prepared, averages, exact) if checkpoint.exists() else 0

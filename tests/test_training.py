@@ -67,6 +67,17 @@ def test_a_run_with_other_settings_is_refused(uninterrupted):
         finish(folder, dataclasses.replace(SETTINGS, lr=1e-3))
 
 
+def test_two_runs_never_share_a_folder(tmp_path):
+    first = train(ToyRecipe(), SETTINGS, tmp_path)
+    next(first)
+    with pytest.raises(UsageError, match=r"another run trains in .*: end it first, or choose another -o"):
+        finish(tmp_path)
+    # The first goes on, and leaves the folder to whoever is next.
+    assert next(first).samples == 32
+    first.close()
+    assert finish(tmp_path)[-1].samples == SETTINGS.samples
+
+
 def test_a_run_can_be_made_longer(uninterrupted, tmp_path):
     short = finish(tmp_path, dataclasses.replace(SETTINGS, samples=160, decay=0.0))
     longer = finish(tmp_path, dataclasses.replace(SETTINGS, samples=320, decay=0.0))

@@ -100,7 +100,6 @@ class SparsePointsRecipe(PointsRecipe):
     """
 
     points: ClassVar[int] = POINTS // 4
-    settings: ClassVar[Mapping[str, Any]] = {**PointsRecipe.settings}
 
 
 @final
