@@ -49,7 +49,7 @@ class PointsSmall:
     modality: str = "3d"
     kind: str = "points"
     paired: bool = True
-    defaults: ClassVar[Defaults] = Defaults(steps=32, guidance="cfg:scale=3", sigma_max=250.0)
+    defaults: ClassVar[Defaults] = Defaults(steps=20, guidance="cfg:scale=2", sigma_max=250.0)
     axes: ClassVar[Mapping[str, int]] = {}
     loader: ClassVar[str] = "points-small"
 
