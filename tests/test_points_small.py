@@ -316,7 +316,7 @@ def test_sparse_clouds_are_of_the_same_views_and_measured_on_whole_ones(
     (few, few_told), (many, told) = sparse.items("train")[7], whole.items("train")[7]
     assert few.shape == (512, 6)
     assert few_told["pooled"].equal(told["pooled"])
-    # The same surface: no point of the few is farther from one of the many than those are from one another.
+    # The same surface: from each of the few to the many it is not much farther than among the many.
     gap = torch.cdist(many[:, :3], many[:, :3]).fill_diagonal_(torch.inf).amin(1).max()
     assert torch.cdist(few[:, :3], many[:, :3]).amin(1).max() < 3 * gap
     assert sparse.items("validation")[0][0].equal(whole.items("validation")[0][0])
