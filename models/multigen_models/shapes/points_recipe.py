@@ -94,7 +94,7 @@ class PointsRecipe:
 
 @final
 class SparsePointsRecipe(PointsRecipe):
-    """The same network on a quarter of the points, three to five times as many samples in the same time.
+    """The same network on a quarter of the points: nearly four times as many samples in the same time.
 
     Its latents read any number of points, and what a shape is made of is to be seen in few of them.
     """
