@@ -41,17 +41,13 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     settings = make(Settings, {**getattr(factory, "settings", {}), **(LORA if lora else {}), **chosen})
     base = typed.get("warm_start", name) if lora else None
     model = _adaptable(base, getattr(factory, "modality", None)) if base else None
-    recipe = factory(
-        Path(typed["data"]),
-        Path(typed.get("cache", folder / "cache")),
-        seed=settings.seed,
-        warm_start=typed.get("warm_start"),
-    )
-    sheet_steps = typed.get("sheet_steps", 24)
     from tqdm import tqdm
 
-    from multigen.training import train
+    from multigen.training import prepare_recipe, train
 
+    cache = Path(typed.get("cache", folder / "cache"))
+    recipe = prepare_recipe(name, Path(typed["data"]), cache, seed=settings.seed, warm_start=typed.get("warm_start"))
+    sheet_steps = typed.get("sheet_steps", 24)
     what = _low_rank(recipe, model, settings, name=base, rank=typed["rank"]) if base else recipe
     with tqdm(total=settings.samples, unit="sample", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         for progress in train(what, settings, folder):

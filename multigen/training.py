@@ -8,6 +8,7 @@ checkpoint exactly as if it had not been. Accelerate brings the devices: ``multi
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from multigen import registry
 from multigen.denoise import Cond, Parameterization
 from multigen.errors import UsageError
 from multigen.modality import Sample
@@ -91,6 +93,27 @@ class Real(Protocol):
 
         Samples of one source are not independent.
         """
+
+
+def prepare_recipe(name: str, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> Any:
+    """The recipe of that name on a dataset, which is prepared in `cache` where it is not.
+
+    One process at a time prepares; the others wait, and find what it left.
+    """
+    from filelock import FileLock, Timeout
+
+    factory = registry.recipes[name]
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"multigen: waiting for another process, which prepares {data} in {cache}", file=sys.stderr)
+        lock.acquire()
+    try:
+        return factory(data, cache, seed=seed, warm_start=warm_start)
+    finally:
+        lock.release()
 
 
 def objective(recipe: Recipe, settings: Settings, /) -> Objective:

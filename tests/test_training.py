@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,13 @@ from safetensors.torch import load_file
 from torch import nn
 from toy_recipe import ADAMW, SETTINGS, ToyRecipe
 
+from multigen import registry
 from multigen.denoise import edm, eps, flow, local, score, v, x0
 from multigen.errors import UsageError
 from multigen.noise import white
 from multigen.objective import LEVELS, noise_levels, velocity_loss
 from multigen.optim import Muon, orthogonalised
-from multigen.training import Average, learning_rate, objective, train
+from multigen.training import Average, learning_rate, objective, prepare_recipe, train
 
 
 def finish(folder, settings=SETTINGS):
@@ -76,6 +79,30 @@ def test_two_runs_never_share_a_folder(tmp_path):
     assert next(first).samples == 32
     first.close()
     assert finish(tmp_path)[-1].samples == SETTINGS.samples
+
+
+def test_a_dataset_is_prepared_by_one_process_at_a_time(tmp_path, monkeypatch, capfd):
+    entered, go_on, prepared = threading.Event(), threading.Event(), []
+
+    def factory(data, cache, /, *, seed, warm_start):
+        entered.set()
+        assert go_on.wait(60)
+        prepared.append((cache / "data").exists())
+        (cache / "data").touch()
+
+    monkeypatch.setattr(registry, "recipes", {"toy": factory})
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prepare_recipe, "toy", tmp_path, tmp_path / "cache")
+        assert entered.wait(60)
+        second = pool.submit(prepare_recipe, "toy", tmp_path, tmp_path / "cache")
+        told = ""
+        while not told and not second.done():
+            told = capfd.readouterr().err
+        assert "waiting for another process" in told
+        assert prepared == []
+        go_on.set()
+        first.result(60), second.result(60)
+    assert prepared == [False, True]
 
 
 def test_a_run_can_be_made_longer(uninterrupted, tmp_path):

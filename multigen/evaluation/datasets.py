@@ -13,7 +13,9 @@ def recipe_of(model: str, data: Path, cache: Path, /) -> Any:
 
     Raises UsageError where the model has none, and for a folder that is none.
     """
-    return registry.recipes[check_data(model, data)](data, cache, seed=0, warm_start=None)
+    from multigen.training import prepare_recipe
+
+    return prepare_recipe(check_data(model, data), data, cache)
 
 
 def check_data(model: str, data: Path, /) -> str:
