@@ -95,6 +95,14 @@ def test_a_sample_of_any_kind_comes_back_in_the_cube_with_its_colors(
         assert ((share - 0.5).abs().amax(0) > 0.49).all()
 
 
+def test_an_object_that_reaches_out_of_the_cube_is_not_cut_flat_at_its_sides(model: PointsSmall) -> None:
+    wide = 1.5 * model.encode(cloud(256), OPTIONS)
+    points = model.decode(wide, OPTIONS)["points"]
+    assert float(points.abs().amax()) > 1
+    assert points.unique(dim=0).shape == (256, 3)
+    torch.testing.assert_close(points, 1.5 * model.decode(model.encode(cloud(256), OPTIONS), OPTIONS)["points"])
+
+
 def test_few_points_are_all_there_and_repeated(model: PointsSmall) -> None:
     few = cloud(100)
     made = model.decode(model.encode(few, OPTIONS), OPTIONS)["colors"]

@@ -82,8 +82,9 @@ class PointsSmall:
         return self.scale.apply(cube_points(sample, options.points))
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
+        """Points about in the cube: guidance makes objects that reach out of it."""
         points, colors = self.scale.undo(x.float().cpu()).split(3, dim=1)
-        return {"points": points.clamp(-1, 1), "colors": ((colors + 1) / 2).clamp(0, 1)}
+        return {"points": points, "colors": ((colors + 1) / 2).clamp(0, 1)}
 
     def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
         """The points inside a box given in fractions of the sample's bounding box.
