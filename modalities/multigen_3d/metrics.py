@@ -26,6 +26,8 @@ from torch import Tensor
 
 LEAF = 24
 """Points of a leaf of the trees in which nearest points are found."""
+_FAINT = np.float32(-40)
+"""The logarithm of what is nothing beside 1; far smaller numbers are not normal floats any more, which are slow."""
 
 
 def unit_box(clouds: Tensor, /) -> Tensor:
@@ -125,7 +127,7 @@ def _assignment(cost: NDArray[np.float64]) -> float:
     """The mean cost of the best one-to-one assignment of (n, n).
 
     Taking a number off a whole row or column moves the cost of every assignment alike, so the best one stays the best.
-    Taking off nearly optimal dual prices makes the exact solver's searches short: 3 times as fast at 256 points.
+    Taking off nearly optimal dual prices makes the exact solver's searches short.
     """
     reduced = cost - _prices(cost)[:, None]
     i, j = linear_sum_assignment(reduced - reduced.min(0))
@@ -133,17 +135,21 @@ def _assignment(cost: NDArray[np.float64]) -> float:
 
 
 def _prices(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Dual prices (n,) of the rows: 30 iterations of Sinkhorn's (Cuturi, arXiv 1306.0895) at a temperature of 4 %."""
-    temperature = 0.04 * float(cost.mean())
-    if temperature == 0:
-        return np.zeros(len(cost))
-    kernel: NDArray[Any] = np.exp((cost / -temperature).astype(np.float32))
-    tiny = np.float32(1e-30)
-    row = column = np.ones_like(kernel[0])
-    for _ in range(30):
-        row = 1 / np.maximum(kernel @ column, tiny)
-        column = 1 / np.maximum(row @ kernel, tiny)
-    return np.asarray(temperature * np.log(row.astype(np.float64)))
+    """Dual prices (n,) of the rows: iterations of Sinkhorn's (Cuturi, arXiv 1306.0895) at two falling temperatures."""
+    mean = float(cost.mean())
+    rows, columns = np.zeros((2, len(cost)))
+    if mean == 0:
+        return rows
+    for temperature, iterations in ((0.08 * mean, 10), (0.02 * mean, 20)):
+        exponent = ((rows[:, None] + columns - cost) / temperature).astype(np.float32)
+        kernel: NDArray[Any] = np.exp(np.maximum(exponent, _FAINT))
+        row = column = np.ones_like(kernel[0])
+        for _ in range(iterations):
+            row = 1 / (kernel @ column)
+            column = 1 / (row @ kernel)
+        rows = rows + temperature * np.log(row.astype(np.float64))
+        columns = columns + temperature * np.log(column.astype(np.float64))
+    return rows
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, /, *, directions: int = 128) -> float:
