@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from multigen_video.optical_flow import lucas_kanade
+
 FRAMES = 16
 SIDE = 64
 """A film is seen as so many frames of SIDE x SIDE."""
@@ -80,16 +82,11 @@ class RandomNetwork(nn.Module):
 
 
 def flow(frames: Tensor, /) -> Tensor:
-    """(t, 3, h, w) uint8 to (t - 1, 2, 64, 64): how far what is seen moves right and down, in shares of the side.
-
-    Iterative Lucas-Kanade (Le Besnerais and Champagnat, ICIP 2005), by scikit-image.
-    """
-    from skimage.registration import optical_flow_ilk
-
-    grey = prepare(frames, count=len(frames), side=FLOW_SIDE).mean(1).numpy()
-    found = [optical_flow_ilk(a, b, radius=5) for a, b in pairwise(grey)]
-    rows = [torch.from_numpy(pair[::-1].copy()) for pair in found]
-    return torch.stack(rows) / FLOW_SIDE if rows else torch.zeros(0, 2, FLOW_SIDE, FLOW_SIDE)
+    """(t, 3, h, w) uint8 to (t - 1, 2, 64, 64): how far what is seen moves right and down, in shares of the side."""
+    if len(frames) < 2:
+        return torch.zeros(0, 2, FLOW_SIDE, FLOW_SIDE)
+    grey = prepare(frames, count=len(frames), side=FLOW_SIDE).mean(1)
+    return lucas_kanade(grey[:-1], grey[1:]) / FLOW_SIDE
 
 
 def heading(frames: Tensor, /) -> tuple[float, float]:
