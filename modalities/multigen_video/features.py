@@ -100,7 +100,7 @@ def heading(frames: Tensor, /) -> tuple[float, float]:
     inner = torch.zeros(FLOW_SIDE, FLOW_SIDE, dtype=torch.bool)
     inner[BORDER:-BORDER, BORDER:-BORDER] = True
     relative = found - found[:, :, ~inner].median(dim=2).values[:, :, None, None]
-    moving = relative.norm(dim=1) > MOVING / FLOW_SIDE
+    moving = torch.hypot(*relative.unbind(1)) > MOVING / FLOW_SIDE
     if not bool(moving.any()):
         return 0.0, 0.0
     right, down = (float(relative[:, i][moving].mean()) for i in (0, 1))

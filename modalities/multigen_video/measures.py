@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, final
 
+import torch
 from torch import Tensor
 
 from multigen.evaluation.contract import PerSample
@@ -98,7 +99,7 @@ def _steadiness(sample: Sample, prompt: str) -> float:
 
 
 def _dynamic_degree(sample: Sample, prompt: str) -> float:
-    speed = features.flow(sample["frames"]).norm(dim=1).flatten(1)
+    speed = torch.hypot(*features.flow(sample["frames"]).unbind(1)).flatten(1)
     if not len(speed):
         return math.nan
     fastest = speed.topk(max(1, speed.shape[1] // 20), dim=1).values
