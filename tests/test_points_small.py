@@ -28,7 +28,7 @@ from multigen_models.shapes import points_recipe
 from multigen_models.shapes.data import load_shapes
 from multigen_models.shapes.point_transformer import PointTransformer
 from multigen_models.shapes.points_recipe import SCALE, PointsRecipe, SparsePointsRecipe
-from multigen_models.shapes.points_small import PointsSmall
+from multigen_models.shapes.points_small import REACH, PointsSmall
 from multigen_models.shapes.transport import assign
 
 OPTIONS = ShapeOptions(points=256)
@@ -264,9 +264,9 @@ def test_samples_without_extent_are_refused(model: PointsSmall, sample: dict[str
 
 def test_what_is_far_out_is_brought_back(model: PointsSmall) -> None:
     made = model.decode(torch.full((256, 6), 50.0), OPTIONS)
-    assert (made["points"].max(), made["colors"].max()) == (1, 1)
+    assert (made["points"].max(), made["colors"].max()) == (REACH, 1)
     made = model.decode(torch.full((256, 6), -50.0), OPTIONS)
-    assert (made["points"].min(), made["colors"].min()) == (-1, 0)
+    assert (made["points"].min(), made["colors"].min()) == (-REACH, 0)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ from multigen_models.weights import ZOO, Published, fingerprint, read_about, rea
 
 DETAIL = 0.1
 """Variance of standardised points around what the network predicts: the skip of `multigen.denoise.local`."""
+REACH = 2.0
+"""Points farther out are brought back to here. Guidance makes objects that reach out of the cube, to 1.6 at a scale of
+4; brought back to its sides, they would lie flat there."""
 SLACK = 0.01
 """By how much of its size a part may reach out of a frame that it is taken to be in."""
 
@@ -82,9 +85,8 @@ class PointsSmall:
         return self.scale.apply(cube_points(sample, options.points))
 
     def decode(self, x: Tensor, options: Any, /) -> Sample:
-        """Points about in the cube: guidance makes objects that reach out of it."""
         points, colors = self.scale.undo(x.float().cpu()).split(3, dim=1)
-        return {"points": points, "colors": ((colors + 1) / 2).clamp(0, 1)}
+        return {"points": points.clamp(-REACH, REACH), "colors": ((colors + 1) / 2).clamp(0, 1)}
 
     def mask(self, region: Region, sample: Sample, options: Any, /) -> Tensor:
         """The points inside a box given in fractions of the sample's bounding box.
