@@ -43,8 +43,8 @@ class ShapeOptions:
 class Shape:
     """Samples are meshes or point clouds, y up, in metres where the modality finished them.
 
-    A model makes them in the cube [-1, 1]^3, and takes an input of any size and place as centred in it, as long as
-    the cube is.
+    A model makes them in the cube [-1, 1]^3 or little beyond it, and takes an input of any size and place as centred in
+    it, as long as the cube is.
 
     mesh: {"vertices": (v, 3) float32, "faces": (f, 3) int64, "colors": (v, 3) float32 in [0, 1], sRGB}.
     points: {"points": (n, 3) float32, "colors": (n, 3) float32 in [0, 1], sRGB}.
