@@ -20,7 +20,7 @@ from multigen.inputs import edits, edits_of, model_name, read_input
 from multigen.loaders import load, load_any, placed
 from multigen.loading import AUTOMATIC, Loading, tuned
 from multigen.lora import read_loras, with_loras
-from multigen.modality import Finishes, Modality, Refines, Region, Sample
+from multigen.modality import Finishes, Modality, Preserves, Refines, Region, Sample
 from multigen.model import Model, Paired, Scheduled, Suggests, Whole
 from multigen.options import make
 from multigen.pipeline import Pipeline
@@ -201,9 +201,11 @@ def _job(asked: Asked, model: Model, loading: Loading) -> Job:
 
 
 def fitted(asked: Asked, model: Model | Whole, /) -> Asked:
-    """With the options that the model was trained for, where others are not typed."""
+    """With the options that the model suggests, where others are not typed."""
     typed = asked.request.options
-    added = {k: v for k, v in model.suggested.items() if k not in typed} if isinstance(model, Suggests) else {}
+    left_out = asked.modality.unedited if asked.given and isinstance(asked.modality, Preserves) else ()
+    suggested = model.suggested if isinstance(model, Suggests) else {}
+    added = {k: v for k, v in suggested.items() if k not in typed and k not in left_out}
     if not added:
         return asked
     return read_request(dataclasses.replace(asked.request, options={**typed, **added}))

@@ -116,6 +116,7 @@ def _carded(name: str, card: Path | None) -> Described:
         told.get("license", "unknown"),
         told.get("size", "unknown"),
         told.get("needs", "unknown"),
+        suggested=json.loads(told.get("suggested", "{}")),
         card=text[front.end() :].lstrip() if front else text,
     )
 

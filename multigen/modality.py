@@ -6,7 +6,7 @@ needs torch at import, so that ``multigen <modality> --help`` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -187,6 +187,14 @@ class Implies(Protocol):
     """A modality some of whose options follow from the name of the file that is written."""
 
     def implied(self, path: Path, /) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class Preserves(Protocol):
+    """A modality some of whose options change what an edit keeps."""
+
+    unedited: ClassVar[Collection[str]]
+    """Their names: an edit does without what a model suggests for them."""
 
 
 @runtime_checkable

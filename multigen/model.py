@@ -138,7 +138,7 @@ class Bounded(Protocol):
 
 @runtime_checkable
 class Suggests(Protocol):
-    """A model that was trained for some of its modality's options: they are taken where nothing else is typed."""
+    """A model that some of its modality's options suit: they are taken where nothing else is typed."""
 
     @property
     def suggested(self) -> Mapping[str, Any]: ...

@@ -22,7 +22,7 @@ class Described:
     size: str = "unknown"
     needs: str = "unknown"
     suggested: Mapping[str, Any] = field(default_factory=dict)
-    """The options that it was trained for."""
+    """The options that suit it."""
     whole: bool = False
     """Whether it runs only as a whole (`multigen.model.Whole`)."""
     card: str = ""

@@ -171,7 +171,7 @@ def test_what_is_completed_is_known_to_replay(capsys, clouds):
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 BAD = [
-    (["--model", "clouds", "-o", "c.glb", "--smooth", "3"], "--smooth and --faces are for meshes"),
+    (["--model", "clouds", "-o", "c.glb", "--faces", "300"], "--faces is for meshes"),
     (["--model", "clouds", "-o", "c.stl"], "this is a point cloud; use .glb, .ply"),
     (["-o", "c.fbx"], "c.fbx has no extension of 3d: choose from .glb"),
     (["-o", "c.glb", "--preview", "c.gif"], "choose from .png, .mp4"),

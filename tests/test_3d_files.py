@@ -957,8 +957,7 @@ def test_too_few_faces_are_refused(faces: int) -> None:
     [
         ("a.fbx", {}, "", r"\.fbx is not a 3D format"),
         ("a.stl", {}, "points", "point cloud; use"),
-        ("a.ply", {"faces": 100}, "points", "--faces are for meshes"),
-        ("a.ply", {"smooth": 1}, "points", "--smooth and --faces are for meshes"),
+        ("a.ply", {"faces": 100}, "points", "--faces is for meshes"),
         ("a.ply", {"points": 1024}, "mesh", "--points is for point clouds"),
     ],
 )

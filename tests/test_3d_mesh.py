@@ -171,10 +171,20 @@ def test_nothing_is_written_to_and_all_is_repeatable() -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"smooth": 1, "faces": 0}, {"smooth": 0, "faces": 100}])
-def test_points_cannot_be_smoothed_or_simplified(options: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match=r"--smooth and --faces need a mesh.*--model"):
-        finish({"points": torch.rand(5, 3), "colors": torch.rand(5, 3)}, size=1.0, **options)
+def test_points_have_no_faces() -> None:
+    with pytest.raises(UsageError, match=r"--faces needs a mesh.*--model"):
+        finish({"points": torch.rand(5, 3), "colors": torch.rand(5, 3)}, size=1.0, smooth=0, faces=100)
+
+
+def test_a_cloud_is_smoothed_before_it_is_placed() -> None:
+    ground = torch.rand(1000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.1, 2.0])
+    foggy = {"points": ground, "colors": torch.rand(1000, 3)}
+    done = finish(foggy, size=4.0, smooth=2, faces=0)
+    assert done["points"].dtype == torch.float32
+    assert float(done["points"][:, 1].std()) < 0.4 * 2 * float(ground[:, 1].std())
+    assert float(np.ptp(done["points"].numpy(), axis=0).max()) == pytest.approx(4.0)
+    assert float(done["points"][:, 1].min()) == 0.0
+    assert torch.equal(done["colors"], foggy["colors"])
 
 
 def test_a_mesh_that_is_no_manifold_is_refused() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from multigen.edit import Plan, inpaint
 from multigen.errors import UsageError
 from multigen.job import Job, prepare
+from multigen.listing import described
 from multigen.model import Completes, Edits, Kind, Masked
 from multigen.noise import Brownian, white
 from multigen.objective import Couples
@@ -234,6 +235,24 @@ def test_a_job_varies_and_masks_in_the_models_own_way(model: PointsSmall, tmp_pa
     assert index.equal(torch.arange(256)[None])  # its noise is in the order that suits the sample
     masked = job(model, tmp_path / "in.ply", init=str(tmp_path / "in.ply"), mask="y=0:0.5").plan(0)
     assert not masked.origin.any()  # no row begins at a kept point
+
+
+def test_the_card_says_what_the_model_suggests() -> None:
+    told = described("points-small")
+    assert told is not None
+    assert told.suggested == PointsSmall.suggested
+
+
+def test_what_is_made_is_smoothed_but_what_is_edited_only_where_it_is_asked_for(
+    model: PointsSmall, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "in.ply")
+    assert job(model, tmp_path / "in.ply").options.smooth == 1
+    for edit in ({"complete": file}, {"init": file, "mask": "y=0:0.5"}, {"init": file, "strength": 0.5}):
+        assert job(model, tmp_path / "in.ply", **edit).options.smooth == 0
+    for smooth in (0, 3):
+        request = Request("3d", "a chair", steps=4, complete=file, options={"points": 256, "smooth": smooth})
+        assert prepare(request, model=model).options.smooth == smooth
 
 
 @torch.no_grad()

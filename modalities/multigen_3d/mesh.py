@@ -17,7 +17,7 @@ _SHRINK, _GROW = 0.5, 0.526
 
 
 def finish(sample: Sample, /, *, size: float, smooth: int, faces: int) -> Sample:
-    """Smooth and simplify a mesh, then scale a mesh or a point cloud and stand it on the ground.
+    """Smooth a mesh or a point cloud and simplify a mesh, then scale it and stand it on the ground.
 
     A mesh that is watertight and consistently wound stays so: smoothing moves vertices only, and an edge is collapsed
     only where that keeps the surface a manifold. Colours are taken from the closest point of the mesh before.
@@ -25,11 +25,12 @@ def finish(sample: Sample, /, *, size: float, smooth: int, faces: int) -> Sample
     Args:
         sample: {"vertices", "faces", "colors"} or {"points", "colors"}.
         size: longest side of the bounding box in metres. The result is centred on x = z = 0 and starts at y = 0.
-        smooth: rounds of Taubin smoothing, which keep the volume nearly; 0 for none.
+        smooth: rounds of smoothing; 0 for none. Those of a mesh are Taubin's and nearly keep its volume, those of a
+            cloud bring its points onto its surfaces (`multigen_3d.cloud.smoothed`).
         faces: most triangles, 0 for all. Tunnels and separate pieces need some; then there are as few as possible.
 
     Raises:
-        UsageError: `smooth` or `faces` for a point cloud, or `faces` for a mesh that is no oriented manifold.
+        UsageError: `faces` for a point cloud, or for a mesh that is no oriented manifold.
     """
     shaped = _shaped(sample, smooth=smooth, faces=faces)
     key = "points" if "points" in shaped else "vertices"
@@ -62,11 +63,9 @@ def bounds(sample: Sample, /) -> tuple[Tensor, Tensor]:
 
 def _shaped(sample: Sample, *, smooth: int, faces: int) -> Sample:
     if "points" in sample:
-        if smooth or faces:
-            raise UsageError(
-                "--smooth and --faces need a mesh, and this is a point cloud: leave them out, or give a mesh --model"
-            )
-        return sample
+        if faces:
+            raise UsageError("--faces needs a mesh, and this is a point cloud: leave it out, or give a mesh --model")
+        return _consolidated(sample, rounds=smooth) if smooth else sample
     if smooth:
         sample = _smoothed(sample, rounds=smooth)
     if 0 < faces < len(sample["faces"]):
@@ -127,6 +126,15 @@ def _volume(corners: np.ndarray) -> float:
 
     first, second, third = corners.astype(np.float64).swapaxes(0, 1)
     return float((first * np.cross(second, third)).sum() / 6)
+
+
+def _consolidated(sample: Sample, *, rounds: int) -> Sample:
+    import torch
+
+    from multigen_3d.cloud import smoothed
+
+    points = smoothed(sample["points"].numpy(), rounds=rounds)
+    return {**sample, "points": torch.from_numpy(points).to(sample["points"])}
 
 
 def _smoothed(sample: Sample, *, rounds: int) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -28,7 +28,13 @@ class ShapeOptions:
     size: float = option(
         1.0, "longest side; of an edit that of --init unless it is typed", unit="m", low=SMALLEST, high=LARGEST
     )
-    smooth: int = option(0, "rounds of Taubin smoothing of a mesh, which keep its volume", low=0, high=100)
+    smooth: int = option(
+        0,
+        "rounds of smoothing: Taubin's of a mesh, which keep its volume; of a cloud, onto the surfaces that its points "
+        "lie around",
+        low=0,
+        high=100,
+    )
     faces: int = option(0, "most triangles of a mesh; 0 is as many as were made", low=0, high=2_000_000)
     points: int = option(POINTS, "points of a cloud", low=256, high=16_384)
 
@@ -55,6 +61,7 @@ class Shape:
     extensions: ClassVar[Sequence[str]] = (".glb", ".obj", ".ply", ".stl", ".xyz", ".npz")
     default_model: ClassVar[str] = "voxels-small"
     complete_model: ClassVar[str] = "points-small"
+    unedited: ClassVar[Collection[str]] = ("smooth",)
     complete_help: ClassVar[str] = (
         "a mesh or point cloud that is a part of the object; the rest is made. A part is in its place where it lies in "
         "the frame of a finished object (--size wide, high and deep, centred, standing on y = 0), else in [-1, 1]^3; "
@@ -82,8 +89,8 @@ class Shape:
         from multigen_3d.files import check_writable
 
         check_writable(path, kind=kind)
-        if kind == "points" and (options.smooth or options.faces):
-            raise UsageError("--smooth and --faces are for meshes: leave them out, or choose a --model of meshes")
+        if kind == "points" and options.faces:
+            raise UsageError("--faces is for meshes: leave it out, or choose a --model of meshes")
         if kind == "mesh" and options.points != POINTS:
             raise UsageError("--points is for point clouds: leave it out, or choose a --model of points")
 

@@ -54,6 +54,7 @@ class PointsSmall:
     paired: bool = True
     defaults: ClassVar[Defaults] = Defaults(steps=20, guidance="cfg:scale=2", sigma_max=250.0)
     axes: ClassVar[Mapping[str, int]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {"smooth": 1}
     loader: ClassVar[str] = "points-small"
 
     @classmethod
