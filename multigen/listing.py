@@ -116,9 +116,20 @@ def _carded(name: str, card: Path | None) -> Described:
         told.get("license", "unknown"),
         told.get("size", "unknown"),
         told.get("needs", "unknown"),
-        suggested=json.loads(told.get("suggested", "{}")),
+        suggested=_suggested(name, told.get("suggested", "{}")),
         card=text[front.end() :].lstrip() if front else text,
     )
+
+
+def _suggested(name: str, text: str) -> Mapping[str, Any]:
+    """The options that a card suggests. Raises UsageError for what is no JSON object."""
+    try:
+        options = json.loads(text)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise UsageError(f'the card of {name} says suggested: {text}: write an object, such as {{"duration": 5}}')
+    return options
 
 
 def _row(model: Described) -> dict[str, Any]:

@@ -116,6 +116,14 @@ def test_info_reads_no_weights(audio_folder, monkeypatch, capsys):
     assert "--loop" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("text", ["smooth=1", "[1]"])
+def test_a_card_that_suggests_no_options_is_refused_in_a_sentence(text, tmp_path, capsys):
+    (tmp_path / "multigen.json").write_text('{"loader": "points-small"}')
+    (tmp_path / "README.md").write_text(f"---\nsuggested: {text}\n---\n# A card\n")
+    assert main(["info", str(tmp_path)]) == 2
+    assert f"says suggested: {text}: write an object, such as" in capsys.readouterr().err
+
+
 def test_the_list_of_models_has_licences(capsys):
     assert main(["list", "models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 SHARE = 32
-"""One in so many points is a neighbour: those of a cloud are as far apart as its size and their number say."""
+"""One in so many points is a neighbour, so that the same part of a surface is seen whatever the number of points."""
 FEWEST, MOST = 8, 256
 """Neighbours."""
 ROD, SHEET = 0.15, 0.3
@@ -19,9 +19,9 @@ def smoothed(points: np.ndarray, /, *, rounds: int) -> np.ndarray:
 
     A round is one step of projection onto a moving least squares surface (Alexa et al., "Computing and rendering point
     set surfaces", IEEE TVCG 9(1), 2003) or, where neighbours lie along a line, curve (Lee, "Curve reconstruction from
-    unorganized points", CAGD 17(2), 2000), with first-order fits. It moves points across only, so nothing gets shorter,
-    and thin out what is thicker than the neighbourhood is wide it cannot; but it rounds edges off, and two sheets that
-    are closer than a neighbourhood become one. Clouds of fewer than nine points stay as they are.
+    unorganized points", CAGD 17(2), 2000), with first-order fits. Points move across what they lie in, not along it, so
+    a sheet or a rod keeps its size; edges are rounded off, and two sheets that are closer than a neighbourhood is wide
+    become one. Clouds of fewer than nine points stay as they are.
     """
     points = points.astype(np.float64)
     count = min(max(len(points) // SHARE, FEWEST), MOST)
