@@ -4,6 +4,7 @@ import ast
 import itertools
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,24 @@ def test_emd_stays_exact_whatever_the_scale(scale: float, apart: float) -> None:
     table = scipy_distance.cdist(x.numpy(), y.numpy(), "sqeuclidean")
     i, j = linear_sum_assignment(table)
     assert emd(x, y) == pytest.approx(table[i, j].mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda x: torch.cat([x[:1] + 1e4, x[1:]]), id="a far outlier"),
+        pytest.param(lambda x: torch.cat([x[:45] + 100, x[45:]]), id="two far clusters"),
+        pytest.param(lambda x: torch.cat([0 * x[:45], x[45:]]), id="many points at one place"),
+        pytest.param(lambda x: x**-3, id="heavy tails"),
+        pytest.param(lambda x: cloud(90, 0).flip(0), id="the same points"),
+    ],
+)
+@pytest.mark.parametrize("power", [0.5, 2, 6])
+def test_emd_stays_exact_on_odd_clouds(change: Callable[[Tensor], Tensor], power: float) -> None:
+    x, y = cloud(90, 0), change(cloud(90, 1))
+    table = scipy_distance.cdist(x.numpy(), y.numpy()) ** power
+    i, j = linear_sum_assignment(table)
+    assert emd(x, y, power=power) == pytest.approx(table[i, j].mean(), rel=1e-9, abs=1e-12)
 
 
 def test_sliced_wasserstein_is_scipys_in_one_dimension() -> None:

@@ -14,7 +14,6 @@ numbers, and compare with the value between real shapes.
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,8 @@ from torch import Tensor
 
 LEAF = 24
 """Points of a leaf of the trees in which nearest points are found."""
+_STAGES = tuple((np.float32(t), n, np.float32(w)) for t, n, w in ((0.08, 4, 1.5), (0.02, 6, 1.6), (0.005, 12, 1.7)))
+"""Of the search for prices: temperatures in mean costs, numbers of iterations, and over-relaxations."""
 _FAINT = np.float32(-40)
 """The logarithm of what is nothing beside 1; far smaller numbers are not normal floats any more, which are slow."""
 
@@ -86,7 +87,9 @@ def _tree(points: NDArray[np.float64]) -> cKDTree:
 
 def _to_nearest(of: Tensor, to: Tensor) -> Tensor:
     """(a, b) means over the points of (a, n, 3) of the squared distance to the nearest one of (b, m, 3)."""
-    points, threads = of.flatten(0, 1).numpy(), torch.get_num_threads()
+    threads = torch.get_num_threads()
+    # Neighbours one after another take the same way down a tree, which halves the time.
+    points = np.concatenate([cloud[_tree(cloud).indices] for cloud in of.numpy()])
     columns = [
         np.square(_tree(cloud).query(points, workers=threads)[0]).reshape(of.shape[:2]).mean(1) for cloud in to.numpy()
     ]
@@ -135,21 +138,30 @@ def _assignment(cost: NDArray[np.float64]) -> float:
 
 
 def _prices(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Dual prices (n,) of the rows: iterations of Sinkhorn's (Cuturi, arXiv 1306.0895) at two falling temperatures."""
-    mean = float(cost.mean())
-    rows, columns = np.zeros((2, len(cost)))
+    """Dual prices (n,) of the rows: Sinkhorn's iterations (Cuturi, arXiv 1306.0895) at three falling temperatures.
+
+    They are over-relaxed (Thibault et al., arXiv 1711.01851), which brings them closer in as many steps. Any finite
+    prices will do, so where that diverges there are none.
+    """
+    mean = cost.mean()
     if mean == 0:
-        return rows
-    for temperature, iterations in ((0.08 * mean, 10), (0.02 * mean, 20)):
-        exponent = ((rows[:, None] + columns - cost) / temperature).astype(np.float32)
-        kernel: NDArray[Any] = np.exp(np.maximum(exponent, _FAINT))
-        row = column = np.ones_like(kernel[0])
-        for _ in range(iterations):
-            row = 1 / (kernel @ column)
+        return np.zeros(len(cost))
+    relative = (cost / mean).astype(np.float32)
+    rows, columns = np.zeros((2, len(cost)), np.float32)
+    with np.errstate(all="ignore"):
+        for temperature, iterations, relaxation in _STAGES:
+            exponent = rows[:, None] + columns
+            exponent -= relative
+            exponent /= temperature
+            kernel = np.exp(np.maximum(exponent, _FAINT, out=exponent), out=exponent)
+            row = 1 / kernel.sum(1)
             column = 1 / (row @ kernel)
-        rows = rows + temperature * np.log(row.astype(np.float64))
-        columns = columns + temperature * np.log(column.astype(np.float64))
-    return rows
+            for _ in range(iterations):
+                row *= (row * (kernel @ column)) ** -relaxation
+                column *= (column * (row @ kernel)) ** -relaxation
+            rows += temperature * np.log(row)
+            columns += temperature * np.log(column)
+    return mean * rows.astype(np.float64) if np.isfinite(rows).all() else np.zeros(len(cost))
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, /, *, directions: int = 128) -> float:
