@@ -57,7 +57,7 @@ def finish_in_place(made: Sample, given: Sample, /, *, size: float, smooth: int,
 def bounds(sample: Sample, /) -> tuple[Tensor, Tensor]:
     """The corners (3,) of the box around the faces of a mesh, or the points of a cloud, float64."""
     used = sample["vertices"][sample["faces"].flatten()] if "faces" in sample else sample["points"]
-    low, high = used.double().aminmax(dim=0)
+    low, high = (corner.double() for corner in used.aminmax(dim=0))
     return low, high
 
 

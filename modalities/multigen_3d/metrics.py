@@ -78,7 +78,8 @@ def asymmetry(x: Tensor, /, *, axis: int = 0) -> float:
     """
     mirrored = x.clone()
     mirrored[:, axis] = x[:, axis].amin() + x[:, axis].amax() - x[:, axis]
-    return chamfer(x, mirrored)
+    one, other = _centred(x[None], mirrored[None])
+    return 2 * float(_to_nearest(one, other))  # as far there as back
 
 
 def _tree(points: NDArray[np.float64]) -> cKDTree:

@@ -115,9 +115,10 @@ def shared_edges(faces: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     """
     import numpy as np
 
-    edges = np.sort(np.stack([faces.ravel(), np.roll(faces, -1, axis=1).ravel()]), axis=0)
-    order = np.lexsort(edges)
-    paired = (edges[:, order[1:]] == edges[:, order[:-1]]).all(0)
+    start, end = faces.ravel().astype(np.int64), np.roll(faces, -1, axis=1).ravel()
+    edges = np.maximum(start, end) * (start.max(initial=0) + 1) + np.minimum(start, end)
+    order = np.argsort(edges, kind="stable")
+    paired = edges[order[1:]] == edges[order[:-1]]
     return order[:-1][paired], order[1:][paired]
 
 

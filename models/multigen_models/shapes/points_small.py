@@ -176,7 +176,7 @@ def _bounds(sample: Sample) -> tuple[Tensor, Tensor]:
     used = sample["vertices"][sample["faces"].flatten()] if "faces" in sample else sample["points"]
     if not len(used) or not bool(used.isfinite().all()):
         raise UsageError("the sample is empty, or has coordinates that are not finite: give one with points or faces")
-    low, high = used.double().amin(0), used.double().amax(0)
+    low, high = (corner.double() for corner in used.aminmax(dim=0))
     if not bool((high > low).any()):
         raise UsageError("the sample is a single point: give one with an extent")
     return low, high
