@@ -25,7 +25,7 @@ from torch import Tensor
 
 LEAF = 24
 """Points of a leaf of the trees in which nearest points are found."""
-_STAGES = tuple((np.float32(t), n, np.float32(w)) for t, n, w in ((0.08, 4, 1.5), (0.02, 6, 1.6), (0.005, 12, 1.7)))
+_STAGES = ((0.08, 4, 1.5), (0.02, 6, 1.6), (0.005, 12, 1.7))
 """Of the search for prices: temperatures in mean costs, numbers of iterations, and over-relaxations."""
 _FAINT = np.float32(-40)
 """The logarithm of what is nothing beside 1; far smaller numbers are not normal floats any more, which are slow."""
