@@ -71,7 +71,7 @@ class LowRank:
     def items(self, split: str, /) -> Items:
         return self._recipe.items(split)
 
-    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+    def collate(self, items: Sequence[tuple[Tensor, Any]], /) -> tuple[Tensor, Cond]:
         return self._recipe.collate(items)
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ class Settings:
     ema: tuple[float, ...] = option((0.05, 0.1), "relative lengths of the weight averages (EDM2)")
     seed: int = option(0, "seed of everything random", low=0)
     precision: str = option("bf16", "forward and backward precision", choices=("no", "bf16", "fp16"))
+    compile: bool = option(False, "compile the network: the first step takes minutes, the others less time")
     workers: int = option(0, "data-loading processes", unit="processes", low=0, high=64)
     checkpoint_every: float = option(180.0, "seconds between checkpoints", unit="s", low=0)
     evaluate_every: int = option(20_000, "samples between evaluations and exports", low=1)

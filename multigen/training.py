@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from multigen import registry
 from multigen.denoise import Cond, Parameterization
 from multigen.errors import UsageError
+from multigen.loading import compile_inside
 from multigen.modality import Sample
 from multigen.objective import Denoising, Objective
 from multigen.optim import optimizers
@@ -32,12 +33,12 @@ ENDLESS = 1 << 40
 
 
 class Items(Protocol):
-    """Training items: item i is (x0, cond) of one sample and the same at every call; every index is valid in
-    training."""
+    """Training items: item i is x0 of one sample with what `Recipe.collate` makes its condition of, and the same at
+    every call; every index is valid in training."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]: ...
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Any]: ...
 
 
 class Recipe(Protocol):
@@ -55,7 +56,7 @@ class Recipe(Protocol):
     def items(self, split: str, /) -> Items:
         """The "train" items (endless by index) or the "validation" items (a fixed, finite set)."""
 
-    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
+    def collate(self, items: Sequence[tuple[Tensor, Any]], /) -> tuple[Tensor, Cond]:
         """A batch from items: x0 (b, ...) and the condition's tensors, each (b, ...)."""
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
@@ -241,6 +242,8 @@ def _train(recipe: Recipe, settings: Settings, folder: Path, accelerator: Any) -
         weight_decay=settings.weight_decay,
         beta2=settings.beta2,
     )
+    if settings.compile:
+        compile_inside(bare)
     network, *prepared = accelerator.prepare(bare, *chosen)
     averages = [Average(bare, length) for length in settings.ema]
     checkpoint = folder / "checkpoint.safetensors"
@@ -289,13 +292,13 @@ def _train(recipe: Recipe, settings: Settings, folder: Path, accelerator: Any) -
         raise
 
 
-class _Numbered(torch.utils.data.Dataset[tuple[int, Tensor, Cond]]):
+class _Numbered(torch.utils.data.Dataset[tuple[int, Tensor, Any]]):
     """Items that carry their index, from which their noise is drawn."""
 
     def __init__(self, items: Items) -> None:
         self._items = items
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor, Cond]:
+    def __getitem__(self, index: int) -> tuple[int, Tensor, Any]:
         return (index, *self._items[index])
 
 
@@ -311,7 +314,7 @@ def _loader(recipe: Recipe, settings: Settings, seen: int, accelerator: Any) -> 
         list(range(start + first, start + first + share)) for start in range(seen, settings.samples, settings.batch)
     ]
 
-    def collate(items: Sequence[tuple[int, Tensor, Cond]]) -> tuple[list[int], Tensor, Cond]:
+    def collate(items: Sequence[tuple[int, Tensor, Any]]) -> tuple[list[int], Tensor, Cond]:
         return ([i for i, _, _ in items], *recipe.collate([(x0, cond) for _, x0, cond in items]))
 
     return torch.utils.data.DataLoader(
@@ -348,14 +351,18 @@ def _evaluate(
     progress: Progress,
     device: torch.device,
 ) -> Progress:
-    """Held-out error and export of every average; the progress carries the first one's."""
+    """Held-out error and export of every average; the progress carries the first one's.
+
+    A network that is compiled for training is measured as it is: compiling it for that as well takes longer.
+    """
     raw = {name: p.detach().clone() for name, p in trained(network).items()}
     network.eval()
     results = []
     try:
         for place, average in enumerate(averages):
             _assign(network, average.weights)
-            errors = held_out(recipe, network, settings, device=device)
+            with torch.compiler.set_stance("force_eager"):
+                errors = held_out(recipe, network, settings, device=device)
             target = folder / ("model" if place == 0 else f"model-ema-{average.length:g}")
             about = {
                 "samples": progress.samples,
@@ -400,7 +407,7 @@ def _exact(recipe: Recipe, settings: Settings) -> str:
     It can be made longer, its learning rate can fall, and its batches can grow on the way: weight averages and
     learning rates go by samples.
     """
-    free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "samples", "decay", "batch")
+    free = ("checkpoint_every", "evaluate_every", "validation_batch", "workers", "compile", "samples", "decay", "batch")
     kept = {key: value for key, value in asdict(settings).items() if key not in free}
     return json.dumps({**kept, **recipe.rests_on} if isinstance(recipe, Rests) else kept)
 

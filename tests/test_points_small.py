@@ -29,7 +29,7 @@ from multigen_models.shapes import points_recipe
 from multigen_models.shapes.data import load_shapes
 from multigen_models.shapes.point_transformer import PointTransformer
 from multigen_models.shapes.points_recipe import SCALE, PointsRecipe, SparsePointsRecipe
-from multigen_models.shapes.points_small import REACH, PointsSmall
+from multigen_models.shapes.points_small import REACH, PointsSmall, cube_points
 from multigen_models.shapes.transport import assign
 
 OPTIONS = ShapeOptions(points=256)
@@ -281,6 +281,25 @@ def test_samples_without_extent_are_refused(model: PointsSmall, sample: dict[str
             use(sample, OPTIONS)
 
 
+def test_points_of_a_mesh_are_uniform_by_area_and_take_their_places_colors() -> None:
+    """Of a square whose corners' colours are their coordinates, and of a third of its size beside it."""
+    square = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    mesh = {
+        "vertices": torch.cat([square, square * torch.tensor([1.0, 1 / 3, 1]) + torch.tensor([0, 0, 1.0])]),
+        "faces": torch.cat([faces, faces + 4]),
+        "colors": torch.cat([square, square]),
+    }
+    told = cube_points(mesh, 20_000)
+    places, colors = (told[:, :3] + 1) / 2, (told[:, 3:] + 1) / 2
+    upper = places[:, 2] > 0.5
+    assert float(upper.float().mean()) == pytest.approx(0.25, abs=0.01)
+    lower = places[~upper][:, :2]
+    assert lower.sub(colors[~upper][:, :2]).abs().max() < 1e-5
+    counts = torch.histogramdd(lower, bins=[4, 4], range=[0.0, 1.0, 0.0, 1.0]).hist / len(lower)
+    assert (counts - 1 / 16).abs().max() < 0.01
+
+
 def test_what_is_far_out_is_brought_back(model: PointsSmall) -> None:
     made = model.decode(torch.full((256, 6), 50.0), OPTIONS)
     assert (made["points"].max(), made["colors"].max()) == (REACH, 1)
@@ -318,20 +337,20 @@ def recipe(data: Path, tmp_path_factory: pytest.TempPathFactory) -> PointsRecipe
 
 def test_items_are_functions_of_their_index(recipe: PointsRecipe) -> None:
     items = recipe.items("train")
-    x, cond = items[12345]
+    x, _ = items[12345]
     assert (x.shape, x.dtype) == ((2048, 6), torch.float32)
     assert x.equal(items[12345][0])
     assert not x.equal(items[12346][0])
     made = SCALE.undo(x)
     assert made.abs().max() <= 1 + 1e-3
     assert made[:, :3].abs().amax(0).max() > 0.99
+    x0, cond = recipe.collate([items[0], items[1]])
+    assert x0.shape == (2, 2048, 6)
     assert {key: tuple(value.shape) for key, value in cond.items()} == {
-        "text": (64, 384),
-        "mask": (64,),
-        "pooled": (384,),
+        "text": (2, 64, 384),
+        "mask": (2, 64),
+        "pooled": (2, 384),
     }
-    x0, batch = recipe.collate([items[0], items[1]])
-    assert (x0.shape, batch["text"].shape) == ((2, 2048, 6), (2, 64, 384))
 
 
 def test_sparse_clouds_are_of_the_same_views_and_measured_on_whole_ones(
@@ -342,7 +361,7 @@ def test_sparse_clouds_are_of_the_same_views_and_measured_on_whole_ones(
     sparse, whole = SparsePointsRecipe(data, tmp_path), PointsRecipe(data, tmp_path)
     (few, few_told), (many, told) = sparse.items("train")[7], whole.items("train")[7]
     assert few.shape == (512, 6)
-    assert few_told["pooled"].equal(told["pooled"])
+    assert few_told == told
     # The same surface: from each of the few to the many it is not much farther than among the many.
     gap = torch.cdist(many[:, :3], many[:, :3]).fill_diagonal_(torch.inf).amin(1).max()
     assert torch.cdist(few[:, :3], many[:, :3]).amin(1).max() < 3 * gap
@@ -350,13 +369,11 @@ def test_sparse_clouds_are_of_the_same_views_and_measured_on_whole_ones(
 
 
 def test_a_tenth_of_the_items_has_no_caption(recipe: PointsRecipe) -> None:
-    from multigen_models.prompts import embed
-
-    items, nothing = recipe.items("train"), embed("")["pooled"]
-    share = sum(items[i][1]["pooled"].equal(nothing) for i in range(100)) / 100
+    items = recipe.items("train")
+    share = sum(items[i][1] == "" for i in range(100)) / 100
     assert 0.04 < share < 0.2
     held_out = recipe.items("validation")
-    assert not any(held_out[i][1]["pooled"].equal(nothing) for i in range(len(held_out)))
+    assert all(held_out[i][1] for i in range(len(held_out)))
 
 
 def test_it_pairs_every_cloud_with_its_noise(recipe: PointsRecipe) -> None:

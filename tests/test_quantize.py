@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import tiny_3d
@@ -35,21 +34,6 @@ def made(modality, model, loading=CPU, *, steps=3, lora=(), **options):
     request = Request(modality, "rain", options=chosen, model=model, steps=steps, lora=lora)
     job = prepare(request, loading=loading)
     return job, job.plan(0).result()
-
-
-@pytest.fixture
-def graphs(monkeypatch):
-    """The sizes of the inputs of every graph that is compiled; they are run as they are, without a C++ compiler."""
-    found = []
-
-    def backend(graph, inputs):
-        found.append([tuple(x.shape) for x in inputs if isinstance(x, torch.Tensor)])
-        return graph
-
-    torch._dynamo.reset()
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    yield found
-    torch._dynamo.reset()
 
 
 # --- 8 bits -----------------------------------------------------------------------------------------------------------

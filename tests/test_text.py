@@ -134,3 +134,14 @@ def test_a_damaged_model_is_refused(folder: Path, tmp_path: Path, damage: str) -
     file = "tokenizer.json" if damage == "not a tokenizer" else "model.safetensors"
     with pytest.raises(UsageError, match=f"{file} is not"):
         TextEncoder.load(tmp_path)
+
+
+def test_a_batch_is_embedded_as_its_prompts_are_one_by_one() -> None:
+    from multigen_models.prompts import embed, embedded, stacked
+
+    for prompts in (PROMPTS, PROMPTS[:1]):
+        together, apart = embedded(prompts), stacked([embed(prompt) for prompt in prompts])
+        assert together["text"].shape == (len(prompts), 64, 384)
+        assert torch.equal(together["mask"], apart["mask"])
+        for key in ("text", "pooled"):
+            torch.testing.assert_close(together[key], apart[key], rtol=0, atol=2e-6)

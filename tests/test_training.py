@@ -47,6 +47,19 @@ def test_a_killed_run_goes_on_exactly(uninterrupted, tmp_path):
         assert all(torch.equal(expected[key], resumed[key]) for key in expected), name
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler's own look
+def test_a_compiled_network_trains_alike(uninterrupted, graphs, tmp_path):
+    steps = train(ToyRecipe(), dataclasses.replace(SETTINGS, compile=True), tmp_path)
+    before = next(len(graphs) for step in steps if step.samples == 304)
+    *_, last = steps
+    assert before > 0
+    assert len(graphs) == before  # evaluations run the network as it is
+    whole, rows = uninterrupted
+    assert last.held_out == rows[-1].held_out
+    expected, made = (load_file(folder / "model/weights.safetensors") for folder in (whole, tmp_path))
+    assert all(torch.equal(expected[key], made[key]) for key in expected)
+
+
 def test_it_learns(uninterrupted):
     _, steps = uninterrupted
     evaluations = [step for step in steps if step.held_out is not None]

@@ -33,6 +33,18 @@ def encoded(prompt: str, /) -> tuple[Tensor, Tensor]:
 _remembered = functools.lru_cache(maxsize=100_000)(encoded)
 
 
+def embedded(prompts: Sequence[str], /) -> Cond:
+    """The condition of a batch of prompts, (b, 64, 384), (b, 64) and (b, 384), in one pass of the encoder.
+
+    For training: it takes a fraction of the time of one prompt after another, and a prompt's states depend, by their
+    rounding, on what else is in the batch.
+    """
+    cond = text_encoder().encode(prompts)
+    text, mask = cond["text"][:, :TOKENS], cond["mask"][:, :TOKENS]
+    missing = TOKENS - text.shape[1]
+    return {"text": F.pad(text, (0, 0, 0, missing)), "mask": F.pad(mask, (0, missing)), "pooled": cond["pooled"]}
+
+
 def padded(text: Tensor, pooled: Tensor, /) -> Cond:
     """What `encoded` returns as what `embed` does."""
     mask = torch.arange(TOKENS) < len(text)

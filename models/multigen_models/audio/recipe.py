@@ -21,7 +21,7 @@ from multigen_models.audio.scenes import AS_RECORDED, SoundWindows
 from multigen_models.audio.small import WINDOW, AudioSmall
 from multigen_models.audio.spectrogram import Spectrogram
 from multigen_models.layers import hidden
-from multigen_models.prompts import embed, stacked
+from multigen_models.prompts import embedded
 from multigen_models.scale import Scale
 from multigen_models.weights import start, write_folder
 
@@ -87,8 +87,8 @@ class AudioRecipe:
             sample = {"wave": wave, "sample_rate": self.codec.sample_rate}
             yield clip.file_name, sample, clip.captions[0], clip.group
 
-    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
-        return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
+    def collate(self, items: Sequence[tuple[Tensor, str]], /) -> tuple[Tensor, Cond]:
+        return torch.stack([x for x, _ in items]), embedded([caption for _, caption in items])
 
     def export(self, network: nn.Module, folder: Path, /, *, about: Mapping[str, Any]) -> None:
         write_folder(
@@ -131,7 +131,7 @@ class AudioRecipe:
 
 @final
 class _Spectrograms:
-    """Standardised spectrograms of windows with their captions' states; a share of them with the empty caption."""
+    """Standardised spectrograms of windows with their captions, a share of them with the empty one."""
 
     def __init__(self, recipe: AudioRecipe, windows: SoundWindows, *, unconditional: float) -> None:
         self._codec, self._scale = recipe.codec, recipe.scale
@@ -140,7 +140,7 @@ class _Spectrograms:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
+    def __getitem__(self, index: int, /) -> tuple[Tensor, str]:
         wave, caption = self._windows[index]
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
-        return self._scale.apply(self._codec.analyse(wave))[None], embed("" if dropped else caption)
+        return self._scale.apply(self._codec.analyse(wave))[None], "" if dropped else caption

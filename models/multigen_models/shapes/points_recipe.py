@@ -19,7 +19,7 @@ from multigen.evaluation.collection import spread
 from multigen.modality import Sample
 from multigen.training import ENDLESS, Items
 from multigen_models.layers import hidden
-from multigen_models.prompts import embed, stacked
+from multigen_models.prompts import embedded
 from multigen_models.scale import Scale
 from multigen_models.shapes import points_small
 from multigen_models.shapes.data import Shapes, load_shapes
@@ -75,8 +75,8 @@ class PointsRecipe:
             shape = self._shapes.shapes[index]
             yield shape.id, {"points": points, "colors": colors}, caption, shape.family
 
-    def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
-        return torch.stack([x for x, _ in items]), stacked([cond for _, cond in items])
+    def collate(self, items: Sequence[tuple[Tensor, str]], /) -> tuple[Tensor, Cond]:
+        return torch.stack([x for x, _ in items]), embedded([caption for _, caption in items])
 
     def couple(self, x0: Tensor, unit: Tensor, /) -> Tensor:
         """The points of every cloud, each with the row of noise that is transported to it."""
@@ -104,7 +104,7 @@ class SparsePointsRecipe(PointsRecipe):
 
 @final
 class _States:
-    """Standardised clouds with their captions' states; a share of them with the empty caption."""
+    """Standardised clouds with their captions, a share of them with the empty one."""
 
     def __init__(self, clouds: ShapeClouds, scale: Scale, seed: int, unconditional: float) -> None:
         self._clouds, self._scale, self._seed, self._unconditional = clouds, scale, seed, unconditional
@@ -112,8 +112,8 @@ class _States:
     def __len__(self) -> int:
         return len(self._clouds)
 
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
+    def __getitem__(self, index: int, /) -> tuple[Tensor, str]:
         (points, colors), caption = self._clouds[index]
         # The third number tells this generator from the one of the view.
         dropped = np.random.default_rng((self._seed, index, 1)).random() < self._unconditional
-        return to_state(points, colors, self._scale), embed("" if dropped else caption)
+        return to_state(points, colors, self._scale), "" if dropped else caption
