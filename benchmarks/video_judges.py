@@ -180,7 +180,10 @@ def _trained(views: Tensor, labels: Tensor) -> TwoHeads:
 
 def heads_right_way(clips: Clips, /) -> Tensor:
     """(n,) 1 where what moves goes left or right as it is asked to, else 0."""
-    right = [features.heading(clip)[0] * (1 if truth.direction == "right" else -1) for clip, truth in _pairs(clips)]
+    right = [
+        features.heading(features.flow(clip))[0] * (1 if truth.direction == "right" else -1)
+        for clip, truth in _pairs(clips)
+    ]
     return (torch.tensor(right) > 0).long()
 
 

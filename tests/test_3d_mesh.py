@@ -222,6 +222,33 @@ def test_quality_of_known_shapes() -> None:
             quality(empty)
 
 
+def odd(kind: str, seed: int) -> Mesh:
+    """Faces left out, turned, doubled, or drawn at random."""
+    rng = np.random.default_rng(seed)
+    faces = ball(1)["faces"].numpy().copy()
+    some = rng.permutation(len(faces))[: 1 + seed % 4]
+    if kind == "left out":
+        faces = np.delete(faces, some, axis=0)
+    elif kind == "turned":
+        faces[some] = faces[some, ::-1]
+    elif kind == "doubled":
+        faces = np.concatenate([faces, faces[some]])
+    elif kind == "random":
+        faces = rng.permuted(np.tile(np.arange(5), (3 + seed, 1)), axis=1)[:, :3]
+    return {**ball(1), "faces": torch.from_numpy(faces)}
+
+
+@pytest.mark.parametrize("kind", ["whole", "left out", "turned", "doubled", "random"])
+def test_soundness_is_what_trimesh_says(kind: str) -> None:
+    told = []
+    for seed in range(20):
+        shape = odd(kind, seed)
+        theirs = solid(shape)
+        told.append((quality(shape)["watertight"], quality(shape)["winding_consistent"]))
+        assert told[-1] == (theirs.is_watertight, theirs.is_winding_consistent), (kind, seed)
+    assert len(set(told)) == (2 if kind == "random" else 1)
+
+
 @pytest.mark.parametrize("key", ["vertices", "points"])
 def test_an_edit_is_put_where_its_input_was(key: str) -> None:
     """What was made reaches out of the box of the input, and a vertex of that is used by no face."""

@@ -10,6 +10,7 @@ from toy_samples import RATE, box, square, tone
 from multigen.evaluation import Collection, Evidence, PerSample, Recorder, measure
 from multigen.evaluation.contract import Measured
 from multigen.evaluation.general import GENERAL
+from multigen.evaluation.once import once
 from multigen_3d import Shape
 from multigen_3d import measures as measures_3d
 from multigen_3d.measures import _remembered
@@ -106,6 +107,13 @@ def test_a_shapes_faults_are_named():
         assert list(Shape().faults({**whole, **change})) == [said]
     assert not Shape().faults(whole)
     assert list(Shape().faults({"points": torch.zeros(0, 3), "colors": torch.zeros(0, 3)})) == ["empty"]
+
+
+def test_what_several_metrics_ask_of_a_sample_is_found_once():
+    asked = []
+    find = once(lambda sample: asked.append(sample) or len(asked))
+    one, other = box(0), box(0)
+    assert [find(one), find(one), find(other), find(one)] == [1, 1, 2, 3]
 
 
 def test_soundness_of_meshes_is_measured_and_does_not_apply_to_clouds():

@@ -49,7 +49,7 @@ def test_the_heading_of_something_before_a_place_at_rest():
     frames = torch.zeros(8, 3, SIDE, SIDE)
     for t, frame in enumerate(frames):
         frame[:, 24:40, 12 + 3 * t : 28 + 3 * t] = moved(3 * t, 0)[24:40, 12 + 3 * t : 28 + 3 * t]
-    right, down = heading((frames * 255).to(torch.uint8))
+    right, down = heading(flow((frames * 255).to(torch.uint8)))
     assert right > 4 * abs(down)
-    left, _ = heading((frames.flip(0) * 255).to(torch.uint8))
+    left, _ = heading(flow((frames.flip(0) * 255).to(torch.uint8)))
     assert left < 0 < right

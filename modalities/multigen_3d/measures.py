@@ -12,6 +12,7 @@ from torch import Tensor
 
 from multigen import set_metrics
 from multigen.evaluation.contract import Metric, Need, PerSample, PerSet, Statistic
+from multigen.evaluation.once import once
 from multigen.metrics import jackknife
 from multigen.modality import Sample
 from multigen_3d.features import descriptors
@@ -49,7 +50,7 @@ class Descriptors:
 class SurfacePoints:
     """So many points of the surface, in the unit box, one after another."""
 
-    fingerprint = "1"
+    fingerprint = "2"
 
     def __init__(self, count: int) -> None:
         self.name = f"3d-points-{count}"
@@ -92,7 +93,7 @@ def faults(sample: Sample, /) -> Sequence[str]:
 
 
 def _soundness() -> Sequence[PerSample]:
-    of = _once(quality)
+    of = once(quality)
 
     def told(name: str, about: str, value: Callable[[Quality], float | None], *, share: bool = False) -> PerSample:
         """Of meshes; NaN for clouds, and where there is no answer."""
@@ -185,21 +186,15 @@ def _matching(real: Tensor, made: Tensor, between: Tensor) -> Callable[..., floa
 
 
 def _cloud(sample: Sample, count: int) -> Tensor:
-    """(count, 3) of the surface, or of a cloud spread over its points, in the unit box."""
+    """(count, 3) of the surface, or of a cloud spread over its points, in the unit box; count <= `POINTS`."""
+    return unit_box(_points(sample)[:count])
+
+
+@once
+def _points(sample: Sample) -> Tensor:
+    """(POINTS, 3), in no order: any part of them is spread as the whole."""
     if "faces" in sample:
-        return unit_box(surface_points(sample["vertices"], sample["faces"], count)[0])
+        return surface_points(sample["vertices"], sample["faces"], POINTS)[0]
     points = sample["points"]
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-    return unit_box(points[order.repeat(math.ceil(count / len(points)))[:count]])
-
-
-def _once(find: Callable[[Sample], Quality]) -> Callable[[Sample], Quality]:
-    """The same, which is not found again for the sample that was asked about last: several metrics ask in turn."""
-    last: list[tuple[Sample, Quality]] = []
-
-    def found(sample: Sample) -> Quality:
-        if not last or last[0][0] is not sample:
-            last[:] = [(sample, find(sample))]
-        return last[0][1]
-
-    return found
+    return points[order.repeat(math.ceil(POINTS / len(points)))[:POINTS]]

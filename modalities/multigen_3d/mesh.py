@@ -96,7 +96,6 @@ def quality(sample: Sample, /) -> Quality:
         UsageError: the sample is a point cloud or has no faces.
     """
     import numpy as np
-    import trimesh
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -105,18 +104,21 @@ def quality(sample: Sample, /) -> Quality:
     if "points" in sample or not len(sample["faces"]):
         raise UsageError("the quality of a mesh was asked of what has no faces; give a mesh")
     vertices, faces = _arrays(sample)
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
     one, two = shared_edges(faces)
+    paired = np.bincount(np.concatenate([one, two]), minlength=faces.size) == 1
+    alone = paired[one] & paired[two]  # two faces at one edge, and no third
+    start = faces.ravel()
+    watertight = bool(paired.all() and alone.all())
     shared = coo_array((np.ones(len(one), dtype=bool), (one // 3, two // 3)), shape=(len(faces),) * 2)
     components = int(connected_components(shared, directed=False)[0])
     # Where pieces only touch, the vertex counts once for each.
     euler = len(np.unique(fans(faces, one, two))) - faces.size // 2 + len(faces)
     return {
-        "watertight": bool(mesh.is_watertight),
-        "winding_consistent": bool(mesh.is_winding_consistent),
+        "watertight": watertight,
+        "winding_consistent": bool((start[one] != start[two])[alone].all()),
         "volume": _volume(vertices[faces]),
         "components": components,
-        "genus": components - euler // 2 if mesh.is_watertight else None,
+        "genus": components - euler // 2 if watertight else None,
     }
 
 

@@ -98,12 +98,12 @@ def flow(frames: Tensor, /) -> Tensor:
     return lucas_kanade(grey[:-1], grey[1:]) / FLOW_SIDE
 
 
-def heading(frames: Tensor, /) -> tuple[float, float]:
+def heading(found: Tensor, /) -> tuple[float, float]:
     """How far what moves goes right and down on average, in shares of the side a frame; 0 where nothing moves.
 
-    Motion is told against the border of the picture: a camera that follows something moves the place the other way.
+    found: what `flow` finds of a film. Motion is told against the border of the picture: a camera that follows
+    something moves the place the other way.
     """
-    found = flow(frames)
     if not len(found):
         return 0.0, 0.0
     inner = torch.zeros(FLOW_SIDE, FLOW_SIDE, dtype=torch.bool)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from multigen.evaluation.contract import PerSample
+from multigen.evaluation.once import once
 from multigen.modality import Sample
 from multigen_video import features
 
@@ -86,20 +87,29 @@ def metrics() -> Sequence[PerSample]:
 
 
 def faults(sample: Sample, /) -> Sequence[str]:
-    frames = sample["frames"].float()
-    if float(frames.std()) < FLAT:
+    if float(sample["frames"].float().std()) < FLAT:
         return ("shows nothing",)
-    frozen = len(frames) > 1 and float(frames.diff(dim=0).abs().mean()) < FROZEN
-    return ("frozen",) if frozen else ()
+    return ("frozen",) if _change(sample) < FROZEN else ()
 
 
 def _steadiness(sample: Sample, prompt: str) -> float:
+    return 1 - _change(sample) / 255
+
+
+@once
+def _change(sample: Sample) -> float:
+    """The mean change from frame to frame, in levels; NaN for a single one."""
     frames = sample["frames"].float()
-    return 1 - float(frames.diff(dim=0).abs().mean()) / 255 if len(frames) > 1 else math.nan
+    return float(frames.diff(dim=0).abs().mean()) if len(frames) > 1 else math.nan
+
+
+@once
+def _flow(sample: Sample) -> Tensor:
+    return features.flow(sample["frames"])
 
 
 def _dynamic_degree(sample: Sample, prompt: str) -> float:
-    speed = torch.hypot(*features.flow(sample["frames"]).unbind(1)).flatten(1)
+    speed = torch.hypot(*_flow(sample).unbind(1)).flatten(1)
     if not len(speed):
         return math.nan
     fastest = speed.topk(max(1, speed.shape[1] // 20), dim=1).values
@@ -110,7 +120,7 @@ def _direction(sample: Sample, prompt: str) -> float:
     wanted = set(_SIDEWAYS.findall(prompt.lower()))
     if len(wanted) != 1 or _OTHERWISE.search(prompt.lower()) or len(sample["frames"]) < 2:
         return math.nan
-    right, _ = features.heading(sample["frames"])
+    right, _ = features.heading(_flow(sample))
     return float(right > 0) if wanted == {"right"} else float(right < 0)
 
 

@@ -158,15 +158,19 @@ def to_state(points: Tensor, colors: Tensor, scale: Scale, /) -> Tensor:
 def _cloud(sample: Sample, count: int) -> tuple[Tensor, Tensor]:
     """At most `count` points of a sample (n, 3) and their colours (n, 3), always the same; as many for a mesh."""
     if "faces" in sample:
-        import trimesh
-
-        mesh = trimesh.Trimesh(sample["vertices"].double().numpy(), sample["faces"].numpy(), process=False)
-        if not mesh.area > 0:
-            raise UsageError(f"a mesh of {len(mesh.faces)} faces is without an area: give one with a surface")
-        points, face = trimesh.sample.sample_surface(mesh, count, seed=0)
-        weights = torch.from_numpy(trimesh.triangles.points_to_barycentric(mesh.triangles[face], points)).float()
-        corners = sample["colors"][sample["faces"][torch.from_numpy(face)]]
-        return torch.from_numpy(points.copy()).float(), (weights[:, :, None] * corners).sum(1).clamp(0, 1)
+        corners = sample["vertices"][sample["faces"]].double()
+        area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1).cumsum(0)
+        if not float(area[-1]) > 0:
+            raise UsageError(f"a mesh of {len(area)} faces is without an area: give one with a surface")
+        generator = torch.Generator().manual_seed(0)
+        drawn = area[-1] * torch.rand(count, dtype=torch.float64, generator=generator)
+        face = torch.searchsorted(area, drawn).clamp(max=len(area) - 1)
+        # Shares of exponential variables are uniform over a triangle's places.
+        waits = torch.empty(count, 3, 1, dtype=torch.float64).exponential_(generator=generator)
+        weights = waits / waits.sum(1, keepdim=True)
+        of_corners = corners[face], sample["colors"][sample["faces"][face]]
+        points, colors = ((weights * values).sum(1).float() for values in of_corners)
+        return points, colors.clamp(0, 1)
     order = torch.randperm(len(sample["points"]), generator=torch.Generator().manual_seed(0))[:count]
     return sample["points"][order], sample["colors"][order]
 
