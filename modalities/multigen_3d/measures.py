@@ -103,7 +103,9 @@ def _soundness() -> Sequence[PerSample]:
             return math.nan if answer is None else float(answer)
 
         better = True if share else None
-        return PerSample(name=name, about=about, source="trimesh", higher_is_better=better, value=found, share=share)
+        return PerSample(
+            name=name, about=about, source="multigen_3d.mesh.quality", higher_is_better=better, value=found, share=share
+        )
 
     return [
         told(
