@@ -107,8 +107,8 @@ def quality(sample: Sample, /) -> Quality:
     one, two = shared_edges(faces)
     paired = np.bincount(np.concatenate([one, two]), minlength=faces.size) == 1
     alone = paired[one] & paired[two]  # two faces at one edge, and no third
+    watertight = bool(paired.all())
     start = faces.ravel()
-    watertight = bool(paired.all() and alone.all())
     shared = coo_array((np.ones(len(one), dtype=bool), (one // 3, two // 3)), shape=(len(faces),) * 2)
     components = int(connected_components(shared, directed=False)[0])
     # Where pieces only touch, the vertex counts once for each.
