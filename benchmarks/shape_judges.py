@@ -1,7 +1,7 @@
 """What judges shapes in `shape_quality`: set metrics, a classifier, nearest neighbours, colours and symmetry."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor
-from tqdm import tqdm
 
 from multigen import set_metrics
 from multigen.metrics import Interval, bootstrap, nearest_ratio, wilson
@@ -60,25 +59,9 @@ class Tables:
         path = self.folder / f"{metric}-{digest.hexdigest()[:16]}.pt"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(_whole(matrix, stacks) if metric == "SW" else _by_row(metric, matrix, stacks), path)
+            torch.save(matrix(*stacks), path)
         table: Tensor = torch.load(path, weights_only=True)
         return table
-
-
-def _whole(matrix: Matrix, stacks: Sequence[Tensor]) -> Tensor:
-    return matrix(*stacks)
-
-
-def _by_row(metric: str, matrix: Matrix, stacks: Sequence[Tensor]) -> Tensor:
-    """The same, row by row, so that there is something to look at."""
-    xs, ys = stacks[0], stacks[-1]
-    within = len(stacks) == 1
-    table = torch.zeros(len(xs), len(ys), dtype=torch.float64)
-    for i in tqdm(range(len(xs)), f"{metric}, {len(xs)} x {len(ys)}", disable=None, leave=False):
-        first = i + 1 if within else 0
-        if first < len(ys):
-            table[i, first:] = matrix(xs[i : i + 1], ys[first:])[0]
-    return table + table.T if within else table
 
 
 class SetJudge:

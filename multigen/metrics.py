@@ -192,7 +192,9 @@ def wilson(successes: float, n: float, /, *, level: float = 0.95) -> Interval:
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+    low = max(0.0, centre - half) if successes > 0 else 0.0  # exact at the ends, where rounding is not
+    high = min(1.0, centre + half) if successes < n else 1.0
+    return Interval(share, low, high)
 
 
 def proportion(hits: Tensor, clusters: Tensor, /, *, level: float = 0.95) -> Interval:

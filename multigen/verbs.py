@@ -165,7 +165,8 @@ def _paths(orders: Orders) -> list[Path]:
     elif output.endswith(("/", os.sep)) or Path(output).is_dir() or (count > 1 and not Path(output).suffix):
         paths = _in_folder(Path(output), orders)
     elif count > 1:
-        raise UsageError(f"{count} files cannot all be {output}: give a folder, such as -o {Path(output).stem}/")
+        folder = Path(output).parent if "%" in Path(output).name else Path(output).with_suffix("")
+        raise UsageError(f"{count} files cannot all be {output}: give a folder, such as -o {folder}/")
     else:
         paths = [Path(output)]
     check_target(paths[0], extensions, f"has no extension of {orders.modality.name}", typed="-o")

@@ -141,7 +141,7 @@ BAD = [
     (["audio", "rain", "--model", "weights.ckpt"], "pickle"),
     (["audio", "rain", "-o", "rain.txt"], ".wav, .flac"),
     (["audio", "rain", "-o", "rain"], ".wav, .flac"),
-    (["audio", "rain", "-n", "3", "-o", "rain.wav"], "give a folder"),
+    (["audio", "rain", "-n", "3", "-o", "wet/rain.wav"], "give a folder, such as -o wet/rain/"),
     (["audio", "rain", "-n", "0"], "at least 1"),
     (["audio", "rain", "--seeds", "5-1"], "0-3,7"),
     (["audio", "rain", "--seed", "-1"], "from 0"),

@@ -107,6 +107,11 @@ def test_wilson_agrees_with_scipy(successes: int, n: int, level: float) -> None:
     assert (interval.value, interval.low, interval.high) == pytest.approx((successes / n, *expected), abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 7, 10, 110])
+def test_the_ends_of_no_success_and_of_nothing_else_are_exact(n: int) -> None:
+    assert (wilson(0, n).low, wilson(n, n).high) == (0, 1)
+
+
 @pytest.mark.parametrize("resample", [bootstrap, jackknife])
 def test_one_cluster_has_no_interval(resample: Callable[..., Interval]) -> None:
     values = normal(20, 1, 0)[:, 0]

@@ -109,6 +109,7 @@ def sound(name):
         (["--duration", "0"], r"--duration 0 is not possible"),
         (["-o", "x.avi"], r"x.avi has no extension of video: choose from .mp4"),
         (["-o", "x.png", "--frames", "4"], r"holds one frame, and there are 4"),
+        (["-n", "2", "-o", "many/%04d.png"], r"give a folder, such as -o many/$"),
         (["-o", "x.png", "--loop"], r"x\.png is an image: leave out"),
         (["--init", "nowhere.mp4", "--strength", "0.5"], r"nowhere\.mp4"),
         (["--init", "broken.mp4", "--strength", "0.5"], r"broken\.mp4"),
