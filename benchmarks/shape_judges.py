@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from multigen import set_metrics
+from multigen.atomic import replace_file
 from multigen.metrics import Interval, bootstrap, nearest_ratio, wilson
 from multigen_3d.features import descriptors
 from multigen_3d.metrics import asymmetry, chamfer_matrix, emd_matrix, jsd, sliced_wasserstein_matrix
@@ -59,7 +61,8 @@ class Tables:
         path = self.folder / f"{metric}-{digest.hexdigest()[:16]}.pt"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(matrix(*stacks), path)
+            torch.save(matrix(*stacks), written := BytesIO())
+            replace_file(path, written.getvalue())
         table: Tensor = torch.load(path, weights_only=True)
         return table
 
