@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from multigen.atomic import replace_file
 from multigen.errors import UsageError
 from multigen.job import Job, prepare
 from multigen.metrics import Interval
@@ -36,6 +39,16 @@ class Kept:
     def seconds(self) -> float:
         """The median."""
         return sorted(record["seconds"] for record in self.records)[len(self.records) // 2]
+
+
+def stored(path: Path, make: Callable[[], Any], /) -> Any:
+    """What `make` returns, tensors and plain values; what an earlier run left at `path` is read. It is written whole or
+    not at all."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(make(), written := BytesIO())
+        replace_file(path, written.getvalue())
+    return torch.load(path, weights_only=True)
 
 
 def opened(
@@ -74,9 +87,8 @@ def kept(
     records = []
     for seed, text in enumerate(tqdm(texts, f"{title}, {job.request.steps} steps", disable=None)):
         path = folder / f"{prefix}{seed:03d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
-        if not path.exists():
-            torch.save(make(job.again(dataclasses.replace(first, prompt=text)), seed), path)
-        records.append(torch.load(path, weights_only=True))
+        again = job.again(dataclasses.replace(first, prompt=text))
+        records.append(stored(path, partial(make, again, seed)))
     return Kept(records, job, folder)
 
 

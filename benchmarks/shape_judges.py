@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from reports import stored
 from shape_features import main_color, varied
 from shape_sets import Clouds
 from sklearn.base import clone
@@ -20,7 +20,6 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from multigen import set_metrics
-from multigen.atomic import replace_file
 from multigen.metrics import Interval, bootstrap, nearest_ratio, wilson
 from multigen_3d.features import descriptors
 from multigen_3d.metrics import asymmetry, chamfer_matrix, emd_matrix, jsd, sliced_wasserstein_matrix
@@ -59,11 +58,7 @@ class Tables:
         for stack in stacks:
             digest.update(stack.contiguous().numpy().tobytes())
         path = self.folder / f"{metric}-{digest.hexdigest()[:16]}.pt"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(matrix(*stacks), written := BytesIO())
-            replace_file(path, written.getvalue())
-        table: Tensor = torch.load(path, weights_only=True)
+        table: Tensor = stored(path, lambda: matrix(*stacks))
         return table
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from reports import stored
 from shape_features import main_color
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -104,10 +105,7 @@ def learn(renders: Renders, /, *, count: int, seed: int, cache: Path) -> Learnt:
     settings = [count, seed, NOUNS, ACTIONS, NEIGHBOURS, CHANNELS, EPOCHS, BATCH, LEARNING_RATE, DROPOUT]
     key = json.dumps([*settings, len(renders.takes.takes), len(renders.takes.content)])
     path = cache / f"learnt-{hashlib.sha256(key.encode()).hexdigest()[:16]}.pt"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        torch.save(_learnt(renders, count, seed), path)
-    kept = torch.load(path, weights_only=True)
+    kept = stored(path, lambda: _learnt(renders, count, seed))
     network = TwoHeads(len(kept["nouns"]), len(kept["actions"]))
     network.load_state_dict(kept.pop("network"))
     return Learnt(network=network.eval(), **kept)
