@@ -121,6 +121,8 @@ def sound(name):
         (["--init", "clip.mp4", "--extend", "90"], r"--extend up to 59\.00"),
         (["--init", "clip.mp4", "--mask", "0.5:1", "--frames", "4"], r"leave out --frames 4"),
         (["--init", "still.png", "--extend", "1"], r"still\.png is a still"),
+        (["--init", "clip.mp4", "--extend", "1", "-o", "x.png"], r"clip\.mp4: what is made is a single step of time"),
+        (["--init", "clip.mp4", "--mask", "0.5:1", "-o", "x.png"], r"make more of it, or vary all with --strength"),
         (["--strength", "0.5"], r"--init"),
     ],
 )
