@@ -181,17 +181,9 @@ def _finished(sample: Sample, modality: Modality, options: Any) -> Sample:
 
 
 def _mask(region: Region, model: Model, given: Sample, options: Any) -> torch.Tensor:
-    """1 where the state is made anew. Raises UsageError for a part of a single cell, such as an image's time."""
-    shape = model.shape(options)
-    for axis, part in region.items():
-        if part != (0, 1) and axis in model.axes and shape[model.axes[axis]] == 1:
-            raise UsageError(
-                f"what is made is a single step of {axis}, of which no part can be kept: make more of it, or vary all "
-                "with --strength 0.6"
-            )
     if isinstance(model, Masked):
         return model.mask(region, given, options)
-    return region_mask(shape, model.axes, _on_state(region, model, options))
+    return region_mask(model.shape(options), model.axes, _on_state(region, model, options))
 
 
 def _on_state(region: Region, model: Model, options: Any) -> Region:

@@ -136,6 +136,13 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, words, reason):
     assert set(Path().iterdir()) == there
 
 
+def test_the_beginning_of_a_single_pair_of_frames_is_made_anew(run):
+    clip("short.mp4", count=2)
+    code, _, err = run("--init", "short.mp4", "--mask", "0:0.125", "-o", "x.mp4")
+    assert (code, err) == (0, "")
+    assert shape_and_rate("x.mp4") == ((2, 3, 128, 128), 8.0)
+
+
 def test_a_full_disk_leaves_nothing(run, monkeypatch):
     from multigen_video import files
 

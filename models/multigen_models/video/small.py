@@ -12,6 +12,7 @@ from torch import Tensor
 
 from multigen.denoise import Cond, Denoiser, Parameterization, local, ring, windowed
 from multigen.edit import region_mask
+from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.model import Defaults
 from multigen.noise import mixed
@@ -124,8 +125,14 @@ class VideoSmall:
         """The cells that overlap a region of the sample.
 
         What is kept at the beginning keeps at least the first pair of frames, since from less nothing could be told.
+        Raises UsageError where there is no other.
         """
         shape = self.shape(options)
+        if shape[self.axes["time"]] == 1 and region.get("time", (0, 1))[0] > 0:
+            raise UsageError(
+                "what is made is a single step of time, whose beginning cannot be kept: make more of it, or vary all "
+                "with --strength 0.6"
+            )
         width, height = options.resolution
         whole = {"time": self._frames(options) / PAIR, "height": height / FACTOR, "width": width / FACTOR}
         box = {}
