@@ -122,7 +122,9 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
         "--oracle", action="store_true", default=told, help="also measure samplers on mixtures with exact scores"
     )
     parser.add_argument("--repeats", type=int, default=told, metavar="N", help="resamplings (default 1000)")
-    parser.add_argument("-o", "--output", default=told, metavar="FOLDER", help="where the study is kept")
+    parser.add_argument(
+        "-o", "--output", default=told, metavar="FOLDER", help="where the study is kept, goes on and grows"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default=told, help="where to compute")
     parser.add_argument("-q", "--quiet", action="store_true", default=told, help="print the results' files alone")
     typed = vars(parser.parse_args(list(arguments)))

@@ -165,10 +165,51 @@ def test_progress_tells_the_time_left(tmp_path):
     assert told[0].left > told[-1].left == 0
 
 
-def test_a_folder_with_another_study_is_left_alone(tmp_path):
-    Runner(digits(), tmp_path)
-    with pytest.raises(UsageError, match="holds another study"):
-        Runner(digits(steps=(4,)), tmp_path)
+def test_a_study_grows_by_arms_and_seeds_without_making_a_sample_again(tmp_path):
+    ran(digits(sampler=("euler",), seeds=(0, 1, 2)), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").rglob("*.safetensors")}
+    assert len(before) == 6
+    wider, told = ran(digits(seeds=(0, 1, 2, 3, 4)), tmp_path)
+    assert len(told) == 20 - 6
+    assert wider.complete()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    whole, _ = ran(digits(seeds=(0, 1, 2, 3, 4)), tmp_path / "whole")
+    for arm in whole.arms:
+        one, other = (r.collection(arm) for r in (whole, wider))
+        assert [r.sha256 for r in one.records] == [r.sha256 for r in other.records]
+    narrow, told = ran(digits(sampler=("heun",), steps=(12,), seeds=(0, 1, 2, 3)), tmp_path)
+    assert told == []
+    assert len(narrow.collection(narrow.arms[0]).records) == 4
+    assert Runner(digits(seeds=(0, 1, 2, 3, 4)), tmp_path).complete()
+
+
+NAMED = {"sampler": ("mine",), "named": {"mine": {"digits": "euler"}}}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        ({}, {"seeds": (5, 6, 7)}, "its digits sample 0 is of 'a 3', seed 0, not of 'a 3', seed 5: give another -o"),
+        ({}, {"prompts": {"digits": ("a 3", "a 4")}}, "its digits sample 1 is of 'a 7', seed 1, not of 'a 4', seed 1"),
+        (
+            NAMED,
+            NAMED | {"named": {"mine": {"digits": "heun"}}},
+            "the sampler of digits/mine-.* is 'euler' there, not 'h",
+        ),
+    ],
+)
+def test_a_folder_whose_samples_were_made_in_another_way_is_left_alone(tmp_path, first, then, said):
+    Runner(digits(**first), tmp_path)
+    before = (tmp_path / "study.json").read_text()
+    with pytest.raises(UsageError, match="holds another study: .*" + said):
+        Runner(digits(**then), tmp_path)
+    assert (tmp_path / "study.json").read_text() == before
+
+
+def test_a_folder_of_another_layout_is_left_alone(tmp_path):
+    (tmp_path / "study.json").write_text('{"study": {}, "weights": {}}')
+    with pytest.raises(UsageError, match="holds a study that another version of multigen made: give another -o"):
+        Runner(digits(), tmp_path)
 
 
 def test_weights_that_have_changed_are_not_mixed(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from multigen import registry
 from multigen.atomic import replace_file
+from multigen.comparison.kept import keep
 from multigen.comparison.study import Arm, Study, arms
 from multigen.errors import UsageError
 from multigen.evaluation import Collection, PerPrompt, Record, Recorder, extractors
@@ -29,7 +29,7 @@ from multigen.options import make
 from multigen.pipeline import Pipeline
 from multigen.request import Request
 
-RECORDS, SAMPLES, REAL, ASKED, DONE = "records", "samples", "real", "study.json", "complete"
+RECORDS, SAMPLES, REAL, DONE = "records", "samples", "real", "complete"
 MOST_REAL = 1000
 """Samples of each part of a dataset that are measured."""
 
@@ -63,11 +63,11 @@ class Progress:
 
 
 class Runner:
-    """A study in a folder.
+    """A study in a folder, which may hold others with the same prompts and seeds: what they share is there once.
 
     Raises
     ------
-    UsageError: the folder holds another study, or an arm cannot run; nothing is made then.
+    UsageError: the folder holds samples that were made in another way, or an arm cannot run; nothing is made then.
     """
 
     def __init__(self, study: Study, folder: Path, /, *, device: str | None = None, cache: Path | None = None) -> None:
@@ -91,7 +91,7 @@ class Runner:
         self._real: dict[tuple[str, str], Collection | None] = {}
         self._rates: dict[str, Mapping[str, float]] = {}
         self._warm: set[tuple[str, str, str]] = set()
-        _keep(folder, study.sampled(), {arm.key: _weights(self._jobs[arm].pipeline) for arm in self.arms})
+        keep(folder, study, self._jobs)
 
     def run(self, share: Share, said: Callable[[Progress], None], /) -> None:
         """Make and measure what is missing. A sample that fails is kept as a faulty record, with the reason.
@@ -259,29 +259,6 @@ def _prepared(study: Study, arm: Arm, models: dict[tuple[str, str], Model], devi
         raise UsageError(f"the arm {_told(arm)} cannot run: {error}") from None
     models[place] = job.pipeline.model
     return job
-
-
-def _keep(folder: Path, asked: Mapping[str, Any], weights: Mapping[str, str]) -> None:
-    """Write what the samples of a study depend on. Raises UsageError where the folder holds others."""
-    told = folder / ASKED
-    text = json.dumps({"study": asked, "weights": weights}, indent=1)
-    there, wanted = (json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}), json.loads(text)
-    if there and there.get("study") != wanted["study"]:
-        raise UsageError(f"{folder} holds another study: give another -o, or repeat what {told} says to go on with it")
-    for arm, found in there.get("weights", {}).items():
-        if found != wanted["weights"][arm]:
-            raise UsageError(
-                f"the weights of {arm} are no longer those that {folder} was begun with: give another -o, or put the "
-                "former ones back"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(told, text.encode())
-
-
-def _weights(pipeline: Pipeline) -> str:
-    """Hashes of all that makes an arm's samples."""
-    models = [pipeline.model, *([pipeline.guide] if pipeline.guide else [])]
-    return " beside ".join(model.fingerprint for model in models)
 
 
 def _told(arm: Arm) -> str:
