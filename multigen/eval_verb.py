@@ -240,19 +240,17 @@ def _made(asked: _Asked, recorder: "Recorder", real: "Collection | None") -> "tu
         return read_collection(recorder, Path(typed["made"]), most=typed["most"]), {"folder": typed["made"]}
     from tqdm import tqdm
 
-    from multigen.evaluation.making import Kept, records
+    from multigen.evaluation.making import Kept, records, told_of_job
 
     requests = [asked.request(prompt) for prompt in _prompts(typed["prompts"], real)]
     for request in requests:
         request.validate()
     kept = None
     if typed["output"]:
-        guide = asked.job.pipeline.guide
         told = {
-            "request": dataclasses.asdict(asked.job.request) | {"prompt": ""},
+            **told_of_job(asked.job),
             "prompts": [request.prompt for request in requests],
             "seed": typed["seed"],
-            "guide": guide.fingerprint if guide else "",
         }
         kept = Kept(Path(typed["output"]), asked.modality, told)
     seeds = range(typed["seed"], typed["seed"] + typed["n"])

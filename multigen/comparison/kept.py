@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from multigen.atomic import replace_file
 from multigen.comparison.study import Arm, Study
 from multigen.errors import UsageError
+from multigen.evaluation.making import told_of_job
 from multigen.job import Job
 
 NAME = "study.json"
@@ -29,11 +29,9 @@ def keep(folder: Path, study: Study, jobs: Mapping[Arm, Job], /) -> None:
     UsageError: a sample that may be there already would be made in another way; nothing is written then.
     """
     path = folder / NAME
-    asked: dict[str, Any] = {
-        "layout": LAYOUT,
-        "items": {name: [list(study.item(name, i)) for i in range(study.items)] for name in study.modalities},
-        "arms": {f"{arm.modality}/{arm.key}": _told(job) for arm, job in jobs.items()},
-    }
+    items = {name: [list(study.item(name, i)) for i in range(study.items)] for name in study.modalities}
+    told = {f"{arm.modality}/{arm.key}": told_of_job(job) for arm, job in jobs.items()}
+    asked: dict[str, Any] = json.loads(json.dumps({"layout": LAYOUT, "items": items, "arms": told}))
     empty: dict[str, Any] = {"layout": LAYOUT, "items": {}, "arms": {}}
     there: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else empty
     if there.get("layout") != LAYOUT:
@@ -44,14 +42,6 @@ def keep(folder: Path, study: Study, jobs: Mapping[Arm, Job], /) -> None:
     whole = {"layout": LAYOUT, "items": there["items"] | longest, "arms": there["arms"] | asked["arms"]}
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(path, json.dumps(whole, indent=1).encode())
-
-
-def _told(job: Job) -> dict[str, Any]:
-    """All that makes an arm's samples but prompts and seeds, with the model's own choices; as JSON."""
-    models = [job.pipeline.model, *([job.pipeline.guide] if job.pipeline.guide else [])]
-    request = dataclasses.asdict(dataclasses.replace(job.request, prompt="", fingerprint=""))
-    told: dict[str, Any] = json.loads(json.dumps(request))
-    return told | {"weights": " beside ".join(model.fingerprint for model in models)}
 
 
 def _check_items(there: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
@@ -69,8 +59,8 @@ def _check_items(there: Mapping[str, Any], asked: Mapping[str, Any], path: Path)
 def _check_arms(there: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
     """Arms that both have must be made in the same way."""
     for arm in sorted(there.keys() & asked.keys()):
-        old, new = there[arm], asked[arm]
-        if old["weights"] != new["weights"]:
+        (old, guide), (new, other) = ((told["request"], told["guide"]) for told in (there[arm], asked[arm]))
+        if (old["fingerprint"], guide) != (new["fingerprint"], other):
             raise UsageError(
                 f"the weights of {arm} are no longer those that {path.parent} was begun with: give another -o, or put "
                 "the former ones back"

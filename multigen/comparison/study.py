@@ -93,10 +93,6 @@ class Study:
                     f"{place} is about {name!r}, which is not in the study: leave it out, or add it to --modalities"
                 )
 
-    def sampled(self) -> dict[str, Any]:
-        """All that the samples depend on, but for the models' weights."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in MEASURED}
-
     @property
     def items(self) -> int:
         """Samples of an arm: one for each seed, the prompts in turn."""
@@ -109,7 +105,7 @@ class Study:
 
     def fingerprint(self) -> str:
         """Of all that the samples depend on, but for the models' weights."""
-        return _hash(self.sampled())
+        return _hash({name: value for name, value in dataclasses.asdict(self).items() if name not in MEASURED})
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,13 @@ def warm_up(job: Job, /) -> None:
         make(few, 0)
 
 
+def told_of_job(job: Job, /) -> dict[str, Any]:
+    """All that its samples depend on but their prompts and seeds: choices, the model's own among them, and weights."""
+    guide = job.pipeline.guide
+    request = dataclasses.asdict(dataclasses.replace(job.request, prompt=""))
+    return {"request": request, "guide": guide.fingerprint if guide else ""}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a sample and its record are kept; the record is written last, because it says that the sample is there."""
