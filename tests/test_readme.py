@@ -1,12 +1,13 @@
 """What the README shows is run."""
 
+import argparse
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from multigen import registry, verbs
-from multigen.cli import main
+from multigen import cli, registry, verbs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,10 +25,29 @@ def test_the_python_examples_run_and_say_the_truth():
     assert claimed == f"{tuple(sound['wave'].shape)}, {sound['sample_rate']}"
 
 
-def test_every_verb_is_in_the_table():
-    rows = README.split("## Verbs")[1].split("## Python")[0]
-    for name in [*registry.modalities.names(), *verbs.VERBS]:
-        assert f"multigen {name}" in rows, name
+def shown():
+    """The commands of the console blocks, as the words that a shell would give to multigen."""
+    lines = "".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL)).splitlines()
+    assert all(line.startswith("$ ") for line in lines)
+    words = [shlex.split(line[2:], comments=True) for line in lines]
+    return [line[line.index("multigen") + 1 :] for line in words]
+
+
+@pytest.mark.parametrize("words", shown(), ids=" ".join)
+def test_every_command_shown_can_be_typed(words, monkeypatch):
+    class Read(BaseException):
+        """Flags and their values were understood; what they ask for is not done."""
+
+    def stop(parser, arguments):
+        raise Read(argparse.ArgumentParser.parse_args(parser, arguments))
+
+    monkeypatch.setattr(cli.Parser, "parse_args", stop)
+    with pytest.raises(Read):
+        cli.main(words)
+
+
+def test_every_verb_and_modality_is_shown():
+    assert {words[0] for words in shown()} == {*registry.modalities.names(), *verbs.VERBS}
 
 
 @pytest.mark.parametrize("spec", re.findall(r"--(?:sampler|schedule|guidance) ([a-z_0-9]+:[^ `]+)", README))
@@ -55,5 +75,5 @@ def test_the_command_of_the_main_job_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = re.search(r"\.venv/bin/multigen (.*)", README)[1].replace('"rain on a tin roof"', "PROMPT").split()
     prompt = ["rain on a tin roof" if word == "PROMPT" else word for word in words]
-    assert main([*prompt, "--steps", "2"]) == 0
+    assert cli.main([*prompt, "--steps", "2"]) == 0
     assert {path.name for path in Path().iterdir()} == {"rain.wav", "rain.png"}
