@@ -21,7 +21,7 @@ from multigen_models.video import recipe as video_recipe
 from multigen_models.video.codec_recipe import CROP, FRAMES, VideoCodecRecipe
 from multigen_models.video.latents import SHAPE, scene_latents
 from multigen_models.video.pair_autoencoder import PairAutoencoder
-from multigen_models.video.recipe import VideoRecipe, VideoStillsRecipe
+from multigen_models.video.recipe import VideoClipsRecipe, VideoRecipe, VideoStillsRecipe
 from multigen_models.video.scenes import VideoScenes
 from multigen_models.video.small import VideoSmall
 from multigen_models.video.unet import VideoUNet
@@ -176,17 +176,23 @@ def test_some_batches_are_single_pairs_and_mixed_ones_become_it(recipe):
     assert all(recipe.items("validation")[i][0].shape[1] == SHAPE[1] for i in range(4))
 
 
-def test_stills_are_the_same_scenes_pair_by_pair(recipe, tmp_path):
-    stills = VideoStillsRecipe(tmp_path, tmp_path / "cache")
+@pytest.mark.parametrize(("kind", "pairs"), [(VideoStillsRecipe, 1), (VideoClipsRecipe, 4)])
+def test_stills_and_clips_are_stretches_of_the_same_scenes(recipe, tmp_path, kind, pairs):
+    shorter = kind(tmp_path, tmp_path / "cache")
+    starts = set()
     for split in ("train", "validation"):
-        pairs, films = stills.items(split), recipe.items(split)
-        assert len(pairs) == len(films)
-        for i in range(len(pairs)):
-            (pair, told), (film, same) = pairs[i], films[i]
-            assert pair.shape == (SHAPE[0], 1, *SHAPE[2:])
-            assert any(torch.equal(pair[:, 0], film[:, moment]) for moment in range(SHAPE[1]))
+        stretches, films = shorter.items(split), recipe.items(split)
+        assert len(stretches) == len(films)
+        for i in range(len(stretches)):
+            (stretch, told), (film, same) = stretches[i], films[i]
+            assert stretch.shape == (SHAPE[0], pairs, *SHAPE[2:])
+            found = [at for at in range(SHAPE[1] + 1 - pairs) if torch.equal(stretch, film[:, at : at + pairs])]
+            assert found
+            starts.add(found[0])
             assert torch.equal(told["pooled"], same["pooled"])
-    stills.collate([stills.items("train")[i] for i in (0, 64, 200)])
+    assert starts == set(range(SHAPE[1] + 1 - pairs))
+    x0, _ = shorter.collate([shorter.items("train")[i] for i in (0, 64, 200)])
+    assert x0.shape[:3] == (3, SHAPE[0], pairs)
 
 
 def test_noise_is_the_models(recipe):

@@ -1,9 +1,10 @@
 """How the embedded video model is trained.
 
-First on single pairs of frames, and then on films:
+First on single pairs of frames, then on four of a film's eight, and then on films:
 
     multigen train video-stills --data FOLDER
-    multigen train video-small --data FOLDER --warm-start runs/video-stills/model
+    multigen train video-clips --data FOLDER --warm-start runs/video-stills/model
+    multigen train video-small --data FOLDER --warm-start runs/video-clips/model
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from multigen_models.layers import hidden
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
 from multigen_models.video import small as video_small
-from multigen_models.video.latents import scene_latents
+from multigen_models.video.latents import SHAPE, scene_latents
 from multigen_models.video.names import still_figures
 from multigen_models.video.pair_autoencoder import PairAutoencoder
 from multigen_models.video.scenes import VideoScenes
@@ -31,7 +32,7 @@ from multigen_models.video.small import VideoSmall, rate_of
 from multigen_models.video.takes import Takes, load_takes
 from multigen_models.weights import ZOO, fingerprint, read_network, start, write_folder
 
-SCENES = 60_000
+SCENES = 16_384
 """Different scenes; each is seen several times, with other noise, because coding one takes as long as a step."""
 VALIDATION_SCENES = 96
 STATISTICS_SCENES = 1000
@@ -46,6 +47,8 @@ class VideoRecipe:
     The codec is the one in the folder `codec` of the cache, or else the published one.
     """
 
+    pairs: ClassVar[int] = SHAPE[1]
+    """So many pairs of frames after one another are an item, from a moment that is drawn."""
     stills: ClassVar[int] = 8
     """One batch in so many is of single pairs of frames."""
     idles: ClassVar[bool] = True
@@ -120,6 +123,13 @@ class VideoRecipe:
 
 
 @final
+class VideoClipsRecipe(VideoRecipe):
+    """The same network on stretches of half a film, which take half as long and show the same figures on the move."""
+
+    pairs: ClassVar[int] = SHAPE[1] // 2
+
+
+@final
 class VideoStillsRecipe(VideoRecipe):
     """The same network on single pairs of frames alone, eight of which take as long as one film.
 
@@ -127,7 +137,7 @@ class VideoStillsRecipe(VideoRecipe):
     time it is learned from eight times as many scenes.
     """
 
-    stills: ClassVar[int] = 1
+    pairs: ClassVar[int] = 1
     # Sample for sample batches of 32 teach as much, but a third fewer samples a second.
     settings: ClassVar[Mapping[str, Any]] = {**VideoRecipe.settings, "batch": 128, "samples": 1_000_000}
 
@@ -151,13 +161,13 @@ class _Films:
         # The third number tells this generator from the one of the scene.
         rng = np.random.default_rng((self._recipe.seed, index, 1))
         dropped = self._trained and rng.random() < UNCONDITIONAL
-        if self._still(index):
-            chosen = int(rng.integers(z.shape[1]))
-            z = z[:, chosen : chosen + 1]
+        pairs = self._pairs(index)
+        start = int(rng.integers(z.shape[1] - pairs + 1))
+        z = z[:, start : start + pairs]
         cond = embed("") if dropped else self._latents.cond(scene)
         return self._recipe.scale.apply(z), {**cond, "rate": rate_of(fps)[0]}
 
-    def _still(self, index: int) -> bool:
-        """Whether it is a single pair: whole blocks of what is trained on are, and otherwise all items or none."""
+    def _pairs(self, index: int) -> int:
+        """Whole blocks of what is trained on are single pairs, so that few batches are mixed."""
         every = self._recipe.stills
-        return index // _BLOCK % every == every - 1 if self._trained else every == 1
+        return 1 if self._trained and index // _BLOCK % every == every - 1 else self._recipe.pairs
