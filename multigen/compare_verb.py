@@ -57,9 +57,10 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> list[Path]:
-    """The tables, the summary and the page."""
+    """The tables, the summary, the page, and its charts in files of their own."""
     from multigen.atomic import replace_file
     from multigen.comparison import tables
+    from multigen.comparison.figures import figures
     from multigen.comparison.findings import find
     from multigen.comparison.oracle import likelihoods, oracle
     from multigen.comparison.page import page
@@ -83,7 +84,11 @@ def _write(runner: Any, folder: Path, /, *, repeats: int, with_oracle: bool) -> 
     contents["report.html"] = page(runner, findings, errors, bits).encode()
     for name, content in contents.items():
         replace_file(folder / name, content)
-    return [folder / name for name in contents]
+    drawn = folder / "figures"
+    drawn.mkdir(exist_ok=True)
+    for name, svg in figures(runner, findings, errors).items():
+        replace_file(drawn / name, svg.encode())
+    return [*(folder / name for name in contents), drawn]
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:

@@ -601,7 +601,10 @@ def test_the_command_runs_a_study_and_goes_on(tmp_path, real, capsys):
         "report.md",
         "protocol.json",
         "oracle.csv",
+        "figures",
     } <= written
+    assert {path.suffix for path in (tmp_path / "study" / "figures").iterdir()} == {".svg"}
+    assert (tmp_path / "study" / "figures" / "exact-digits.svg").is_file()
     protocol = json.loads((tmp_path / "study" / "protocol.json").read_text())
     assert {arm["weights"] for arm in protocol["arms"].values()} == {"digits"}
     assert protocol["seeds"] == "0-11"

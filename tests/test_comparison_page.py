@@ -8,6 +8,7 @@ import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from PIL import Image
 
 from multigen.comparison import charts, gallery
 from multigen.comparison.differences import agreement
+from multigen.comparison.figures import figures
 from multigen.comparison.findings import Agreement
 from multigen.comparison.oracle import OracleError
 from multigen.comparison.page import page
@@ -212,7 +214,8 @@ def test_the_pareto_front_is_of_arms_that_none_beats(made, elements):
                 assert set(found) == set(arms) - beaten
                 assert [at[a][0] for a in found] == sorted(at[a][0] for a in found)
                 rings += len(found)
-    assert len(elements.of("circle", "ring")) == rings
+    keys = [e for e in elements.of("li") if e["text"] == "Pareto front"]
+    assert len(elements.of("circle", "ring")) == rings + len(keys)
 
 
 def test_the_front_has_what_is_tied_and_nothing_that_costs_more_for_the_same(made):
@@ -286,6 +289,55 @@ def test_errors_on_exact_denoisers_have_a_section(tmp_path, monkeypatch):
     assert "exact denoisers" not in page(runner, findings)
 
 
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+SVG = "{http://www.w3.org/2000/svg}"
+STYLED = {"band", "line", "mark", "ring", "front", "floor", "best", "tie", *(f"c{i}" for i in range(charts.COLORS))}
+
+
+@pytest.fixture(scope="module")
+def drawn(made):
+    return figures(made[0], made[1], ERRORS)
+
+
+def test_every_chart_has_a_file_of_its_own(made, drawn):
+    findings = made[1]
+    valued = {f"{a.modality}-{r.metric}" for a in findings.arms for r in findings.results[a] if r.interval is not None}
+    assert drawn.keys() == {f"{name}.svg" for name in (*valued, "agreement-sampler-kad", "exact-audio", "exact-3d")}
+    for arm in findings.arms:
+        for r in findings.results[arm]:
+            if r.interval is not None:
+                root = ElementTree.fromstring(drawn[f"{arm.modality}-{r.metric}.svg"])
+                marks = [e.text for e in root.iter(f"{SVG}title")]
+                assert marks.count(f"{Design.of(findings, arm.modality).name(arm)}: {shown(r.interval)}") == 2
+
+
+def test_a_figure_needs_nothing_beside_it_and_all_of_it_is_on_the_paper(drawn):
+    for name, svg in drawn.items():
+        root = ElementTree.fromstring(svg)
+        assert not re.search(r"var\(|url\(|href|nan", svg), name
+        classes = {word for e in root.iter() for word in e.get("class", "").split()}
+        style = root.find(f"{SVG}style").text
+        for word in classes & STYLED:
+            assert f".{word} " in style, (name, word)
+        width, height = float(root.get("width")), float(root.get("height"))
+        for part in root.findall(f"{SVG}svg"):
+            x, y, wide, high = (float(part.get(key)) for key in ("x", "y", "width", "height"))
+            assert min(x, y) > 0, name
+            assert x + wide < width, name
+            assert y + high < height, name
+
+
+def test_the_rows_of_a_figure_lie_below_one_another_and_below_the_legend(drawn):
+    root = ElementTree.fromstring(drawn["exact-audio.svg"])
+    placed = [(float(e.get("y")), float(e.get("y")) + float(e.get("height"))) for e in root.findall(f"{SVG}svg")]
+    swatches, charted = placed[:2], placed[2:]
+    assert len(charted) == 1
+    assert max(end for _, end in swatches) < charted[0][0]
+    words = [e.text for e in root.findall(f"{SVG}text")]
+    assert words == ["error on audio mixtures with exact scores", *toy_study.SAMPLERS[:2], "karras"]
+
+
 # --- axes -------------------------------------------------------------------------------------------------------------
 
 
@@ -329,8 +381,8 @@ def test_small_values_are_seen_beside_large_ones():
 def test_an_arm_without_an_interval_is_drawn_and_its_orders_may_be_undefined():
     lines = [charts.Line(0, [charts.Point(x, Interval.none(x), "", False) for x in (1.0, 2.0)])]
     x = charts.linear([1, 2])
-    svg = charts.curves(lines, [], x, x, name="", below="", floor=Interval.none(1.5), best=None)
-    assert "nan" not in svg
+    chart = charts.curves(lines, [], x, x, name="", below="", floor=Interval.none(1.5), best=None)
+    assert "nan" not in chart.svg
     assert shown(Interval.none(0.25)) == "0.25"
     order = {name: ["a", "b", "c"] for name in ("audio", "video")}
     undecided = Agreement("kad", "sampler", math.nan, math.nan, order, {"audio": [1, 2, 3], "video": [2, 2, 2]})

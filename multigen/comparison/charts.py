@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from multigen.comparison.markup import element, text
 from multigen.metrics import Interval
@@ -13,6 +14,7 @@ COLORS = 8
 WIDTH, HEIGHT = 380, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 38
 MARK = 3.6
+SWATCH = 26, 14
 DODGE = 26
 """Pixels between arms that all cost the same."""
 FOREST_WIDTH, FOREST_HEIGHT = 220, 18
@@ -22,6 +24,14 @@ ALIKE = 1.1
 """Costs that differ by a smaller factor are the same."""
 WIDE = 20.0
 """From this ratio on a linear axis would hide the small values."""
+
+
+class Chart(NamedTuple):
+    """An SVG element and its size in pixels."""
+
+    svg: str
+    width: int
+    height: int
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------
@@ -154,7 +164,7 @@ def curves(
     below: str,
     floor: Interval | None,
     best: float | None,
-) -> str:
+) -> Chart:
     """Lines with their intervals as bands, over what real samples reach (floor) and the value that is best.
 
     front: the places (x, y) that no arm beats. name: what the chart shows. below: what the x-axis is.
@@ -180,7 +190,7 @@ def curves(
     for place, line in enumerate(lines):
         aside = DODGE * (place - (len(lines) - 1) / 2) if alike else 0.0
         parts.append(_line(line, across, down, aside))
-    return _svg(name, *parts, width=WIDTH, height=HEIGHT, class_="chart")
+    return Chart(_svg(name, *parts, width=WIDTH, height=HEIGHT, class_="chart"), WIDTH, HEIGHT)
 
 
 def _line(line: Line, across: Callable[[float], float], down: Callable[[float], float], aside: float) -> str:
@@ -218,8 +228,23 @@ def mark(style: int, x: float, y: float, /) -> str:
 
 def swatch(style: int, /) -> str:
     """A style's line and mark, for a legend."""
-    parts = [_segment("line", 1, 7, 25, 7), mark(style, 13.0, 7.0)]
-    return element("svg", *parts, class_=f"swatch {color(style)}", viewBox="0 0 26 14", aria_hidden="true")
+    return _swatch(_segment("line", 1, 7, 25, 7), mark(style, 13.0, 7.0), class_=color(style))
+
+
+def key(kind: str, /) -> str:
+    """What a chart's floor, best value or ring looks like, for a legend."""
+    signs = {
+        "floor": element("rect", class_="floor", x=0, y=0, width=SWATCH[0], height=SWATCH[1]),
+        "best": _segment("best", 0, 7, 26, 7),
+        "ring": element("circle", class_="ring", cx=13, cy=7, r=MARK + 2),
+    }
+    return _swatch(signs[kind])
+
+
+def _swatch(*inside: str, class_: str = "") -> str:
+    width, height = SWATCH
+    box = f"0 0 {width} {height}"
+    return element("svg", *inside, class_=f"swatch {class_}".strip(), viewBox=box, aria_hidden="true")
 
 
 def _grid(x: Axis, y: Axis, across: Callable[[float], float], down: Callable[[float], float], below: str) -> str:
@@ -261,7 +286,7 @@ def orders(
     /,
     *,
     name: str,
-) -> str:
+) -> Chart:
     """What each judge ranks first, second and so on, joined by lines; bars join what a judge holds equal.
 
     ranked: by judge. ranks: the places in each order, shared by equals. styles: of what is ranked.
@@ -283,7 +308,7 @@ def orders(
             element("text", text(label), x=right + 10, y=last + 4, class_="tick right"),
         ]
         parts.append(element("g", *inside, class_=f"series {color(style)}"))
-    return _svg(name, *parts, width=width, height=height, class_="orders")
+    return Chart(_svg(name, *parts, width=width, height=height, class_="orders"), width, height)
 
 
 # --- SVG --------------------------------------------------------------------------------------------------------------

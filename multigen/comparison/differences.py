@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from multigen.comparison import charts
+from multigen.comparison.charts import Chart
 from multigen.comparison.findings import ALPHA, Agreement, Contrast, undecidable
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.quality import named
@@ -108,26 +109,31 @@ def agreement(agreements: Sequence[Agreement], arms: Sequence[Arm], /) -> str:
     """The orders of each thing that is varied by each metric, and the same in a table. arms: those of the study."""
     parts = []
     for factor in dict.fromkeys(a.factor for a in agreements):
-        levels = dict.fromkeys(getattr(arm, factor) for arm in arms)
-        styles = {named({factor: level}): style for style, level in enumerate(levels)}
-        figures = "".join(_orders(a, styles) for a in agreements if a.factor == factor)
+        figures = "".join(_figure(a, arms) for a in agreements if a.factor == factor)
         parts.append(element("h3", text(factor.capitalize())) + element("div", figures, class_="tiles"))
     rows = [[text(a.factor), text(a.metric), share(a.w), probability(a.p), text(_written(a))] for a in agreements]
     heads = ["what", "metric", "W", "p", "from the best to the worst"]
     return "".join(parts) + details("Table", table(heads, rows))
 
 
-def _orders(a: Agreement, styles: Mapping[str, int]) -> str:
+def orders(a: Agreement, arms: Sequence[Arm], /) -> Chart:
+    """The orders of all modalities side by side; a level has the same style whatever the metric."""
+    levels = dict.fromkeys(getattr(arm, a.factor) for arm in arms)
+    styles = {named({a.factor: level}): style for style, level in enumerate(levels)}
     ranked = {modality: [named({a.factor: level}) for level in order] for modality, order in a.order.items()}
-    told = f"W = {share(a.w)}, p = {probability(a.p)}"
+    return charts.orders(ranked, a.ranks, styles, name=f"{a.factor} by {a.metric}: {_written(a)}")
+
+
+def agreed(a: Agreement, /) -> str:
+    """How far, as text."""
     if math.isnan(a.w):
-        told = "W is undefined: a modality holds all equal"
-    said = element("p", told, class_="quiet")
-    return element(
-        "figure",
-        element("figcaption", element("h4", text(a.metric)), said),
-        charts.orders(ranked, a.ranks, styles, name=f"{a.factor} by {a.metric}: {_written(a)}"),
-    )
+        return "W is undefined: a modality holds all equal"
+    return f"W = {share(a.w)}, p = {probability(a.p)}"
+
+
+def _figure(a: Agreement, arms: Sequence[Arm]) -> str:
+    said = element("p", agreed(a), class_="quiet")
+    return element("figure", element("figcaption", element("h4", text(a.metric)), said), orders(a, arms).svg)
 
 
 def _written(a: Agreement) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multigen.comparison import charts, tables
-from multigen.comparison.charts import Line, Point
+from multigen.comparison.charts import Chart, Line, Point
 from multigen.comparison.markup import details, element, table, text
 from multigen.comparison.oracle import LikelihoodError, OracleError
+from multigen.comparison.quality import legend
 from multigen.metrics import shown
 
 SAID = (
@@ -18,11 +19,8 @@ SAID = (
 
 def exact(errors: Sequence[OracleError], likelihoods: Sequence[LikelihoodError] = (), /) -> str:
     """A figure for each modality: error against steps, a panel for each schedule; and what bits/dim err by."""
-    styles = {sampler: style for style, sampler in enumerate(dict.fromkeys(e.sampler for e in errors))}
-    figures = [
-        _figure(modality, [e for e in errors if e.modality == modality], styles)
-        for modality in dict.fromkeys(e.modality for e in errors)
-    ]
+    modalities = dict.fromkeys(e.modality for e in errors)
+    figures = [_figure([e for e in errors if e.modality == modality]) for modality in modalities]
     rows = [[text(e.modality), text(e.sampler), text(e.schedule), str(e.steps), shown(e.error)] for e in errors]
     heads = ["modality", "sampler", "schedule", "steps", "error [95 %]"]
     told = element("p", SAID, class_="quiet") + "".join(figures) + details("Table", table(heads, rows))
@@ -32,18 +30,14 @@ def exact(errors: Sequence[OracleError], likelihoods: Sequence[LikelihoodError] 
     return told + element("p", tables.LIKELIHOODS, class_="quiet") + table(tables.LIKELIHOOD_HEADS, cells)
 
 
-def _figure(modality: str, errors: Sequence[OracleError], styles: dict[str, int]) -> str:
+def panels(errors: Sequence[OracleError], /) -> dict[str, Chart]:
+    """Of one modality, error against steps, by schedule."""
     y = charts.spread([e.error for e in errors])
     x = charts.logarithmic([float(e.steps) for e in errors], doubling=True)
-    legend = [
-        element("li", charts.swatch(style), text(sampler))
-        for sampler, style in styles.items()
-        if any(e.sampler == sampler for e in errors)
-    ]
-    panels = []
+    found = {}
     for schedule in dict.fromkeys(e.schedule for e in errors):
         lines = []
-        for sampler, style in styles.items():
+        for style, sampler in enumerate(_samplers(errors)):
             mine = sorted((e for e in errors if (e.sampler, e.schedule) == (sampler, schedule)), key=lambda e: e.steps)
             points = [
                 Point(float(e.steps), e.error, f"{sampler}, {schedule}, {e.steps} steps: {shown(e.error)}", False)
@@ -51,8 +45,21 @@ def _figure(modality: str, errors: Sequence[OracleError], styles: dict[str, int]
             ]
             if points:
                 lines.append(Line(style, points))
-        name = f"error on {modality} mixtures against steps, {schedule}"
-        panels.append(element("h5", text(schedule)))
-        panels.append(charts.curves(lines, [], x, y, name=name, below="steps", floor=None, best=None))
-    caption = element("figcaption", element("h4", text(modality)), element("ul", *legend, class_="legend"))
-    return element("figure", caption, element("div", *panels, class_="panels"), class_="metric")
+        name = f"error on {errors[0].modality} mixtures against steps, {schedule}"
+        found[schedule] = charts.curves(lines, [], x, y, name=name, below="steps", floor=None, best=None)
+    return found
+
+
+def keys(errors: Sequence[OracleError], /) -> list[tuple[str, str]]:
+    """The legend: the samplers' swatches and names."""
+    return [(charts.swatch(style), sampler) for style, sampler in enumerate(_samplers(errors))]
+
+
+def _samplers(errors: Sequence[OracleError]) -> list[str]:
+    return list(dict.fromkeys(e.sampler for e in errors))
+
+
+def _figure(errors: Sequence[OracleError]) -> str:
+    drawn = [element("h5", text(schedule)) + chart.svg for schedule, chart in panels(errors).items()]
+    caption = element("figcaption", element("h4", text(errors[0].modality)), legend(keys(errors)))
+    return element("figure", caption, element("div", *drawn, class_="panels"), class_="metric")

@@ -60,7 +60,7 @@ def page(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", text(title)),
-        element("style", Path(__file__).with_suffix(".css").read_text(encoding="utf-8")),
+        element("style", *(Path(__file__).with_name(f"{name}.css").read_text("utf-8") for name in ("charts", "page"))),
     )
     names = [
         *modalities,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multigen.comparison import charts
-from multigen.comparison.charts import Axis, Line, Point
+from multigen.comparison.charts import Axis, Chart, Line, Point
 from multigen.comparison.column import goodness
 from multigen.comparison.findings import Findings
 from multigen.comparison.markup import details, element, table, text
@@ -74,14 +74,47 @@ def named(levels: Mapping[str, Any], /) -> str:
 # --- quality against cost ---------------------------------------------------------------------------------------------
 
 
-def quality(findings: Findings, design: Design, metrics: Sequence[Metric], /) -> str:
-    """A figure for each metric that has a value, and why the others have none."""
-    figures, missing = [], []
+@dataclass(frozen=True)
+class Plot:
+    """The charts of a metric.
+
+    told: the results that they show. panels: against evaluations and against seconds, by what the arms of a panel have
+    in common. legend: swatches and what they stand for, as text.
+    """
+
+    metric: Metric
+    told: Mapping[Arm, Result]
+    panels: Mapping[str, Sequence[Chart]]
+    legend: Sequence[tuple[str, str]]
+
+
+def plots(findings: Findings, design: Design, metrics: Sequence[Metric], /) -> list[Plot]:
+    """Those of every metric that has a value."""
+    found = []
     for metric in metrics:
         told = {arm: r for arm in design.arms if (r := _result(findings, arm, metric.name)) and r.interval is not None}
         if told:
-            figures.append(_figure(findings, design, metric, told))
-        else:
+            found.append(_plot(findings, design, metric, told))
+    return found
+
+
+def _plot(findings: Findings, design: Design, metric: Metric, told: Mapping[Arm, Result]) -> Plot:
+    values = {arm: r.interval for arm, r in told.items() if r.interval is not None}
+    floor = next((r.floor for r in told.values() if r.floor is not None), None)
+    fixed = [metric.best] if metric.best is not None else []
+    y = charts.spread([*values.values(), *([floor] if floor else [])], fixed)
+    names = dict.fromkeys(design.panel(arm) for arm in values)
+    panels = {name: _panel(findings, design, metric, values, y, floor, name) for name in names}
+    return Plot(metric, told, panels, _legend(design, floor, metric))
+
+
+def quality(findings: Findings, design: Design, metrics: Sequence[Metric], /) -> str:
+    """A figure for each metric that has a value, and why the others have none."""
+    charted = plots(findings, design, metrics)
+    figures = [_figure(findings, design, plot) for plot in charted]
+    missing = []
+    for metric in metrics:
+        if all(plot.metric is not metric for plot in charted):
             notes = sorted({r.note for arm in design.arms if (r := _result(findings, arm, metric.name))})
             missing.append(f"{metric.name} ({'; '.join(notes)})")
     if missing:
@@ -93,30 +126,32 @@ def _result(findings: Findings, arm: Arm, name: str) -> Result | None:
     return next((r for r in findings.results[arm] if r.metric == name), None)
 
 
-def _figure(findings: Findings, design: Design, metric: Metric, told: Mapping[Arm, Result]) -> str:
-    values = {arm: r.interval for arm, r in told.items() if r.interval is not None}
-    floor = next((r.floor for r in told.values() if r.floor is not None), None)
-    chance = next((r.chance for r in told.values() if r.chance is not None), None)
+def _figure(findings: Findings, design: Design, plot: Plot) -> str:
+    metric = plot.metric
+    chance = next((r.chance for r in plot.told.values() if r.chance is not None), None)
     by_chance = "" if chance is None else f"; chance is {digits(chance)}"
-    fixed = [metric.best] if metric.best is not None else []
-    y = charts.spread([*values.values(), *([floor] if floor else [])], fixed)
-    panels = "".join(
-        _panels(findings, design, metric, values, y, floor, panel)
-        for panel in dict.fromkeys(design.panel(arm) for arm in values)
-    )
     about = [
         element("h4", text(metric.name)),
         element("p", text(metric.about)),
-        element("p", _direction(metric) + by_chance + _sizes(told.values()), class_="quiet"),
-        _legend(design, floor, metric),
+        element("p", text(direction(metric)) + by_chance + _sizes(plot.told.values()), class_="quiet"),
+        legend(plot.legend),
+    ]
+    panels = [
+        (element("h5", text(name)) if name else "") + "".join(chart.svg for chart in panel)
+        for name, panel in plot.panels.items()
     ]
     return element(
         "figure",
         element("figcaption", *about),
-        element("div", panels, class_="panels"),
-        details("Table", _values(findings, design, metric, told)),
+        element("div", *panels, class_="panels"),
+        details("Table", _values(findings, design, metric, plot.told)),
         class_="metric",
     )
+
+
+def legend(entries: Iterable[tuple[str, str]], /) -> str:
+    """Swatches and what they stand for, as a list."""
+    return element("ul", *(element("li", swatch, text(said)) for swatch, said in entries), class_="legend")
 
 
 def _sizes(told: Iterable[Result]) -> str:
@@ -128,8 +163,9 @@ def _sizes(told: Iterable[Result]) -> str:
     return f"; {first.n} made samples against {first.reference} real ones{floor}"
 
 
-def _direction(metric: Metric) -> str:
-    unit = f", in {text(metric.unit)}" if metric.unit else ""
+def direction(metric: Metric, /) -> str:
+    """Which values of a metric are good, and its unit."""
+    unit = f", in {metric.unit}" if metric.unit else ""
     if metric.best is not None:
         return f"{metric.best:g} is best{unit}"
     return {True: "↑ higher is better", False: "↓ lower is better", None: "neither high nor low is better"}[
@@ -137,22 +173,22 @@ def _direction(metric: Metric) -> str:
     ] + unit
 
 
-def _legend(design: Design, floor: Interval | None, metric: Metric) -> str:
+def _legend(design: Design, floor: Interval | None, metric: Metric) -> list[tuple[str, str]]:
     entries = [
-        element("li", charts.swatch(style), text(named({design.colored: level})))
+        (charts.swatch(style), named({design.colored: level}))
         for level, style in design.styles.items()
         if design.colored
     ]
     if floor is not None:
-        entries.append(element("li", element("span", class_="swatch floor"), f"real samples, {text(shown(floor))}"))
+        entries.append((charts.key("floor"), f"real samples, {shown(floor)}"))
     if metric.best is not None:
-        entries.append(element("li", element("span", class_="swatch best"), "best value"))
+        entries.append((charts.key("best"), "best value"))
     if goodness(metric, 0.0) is not None:
-        entries.append(element("li", element("span", class_="swatch ring"), "Pareto front"))
-    return element("ul", *entries, class_="legend")
+        entries.append((charts.key("ring"), "Pareto front"))
+    return entries
 
 
-def _panels(
+def _panel(
     findings: Findings,
     design: Design,
     metric: Metric,
@@ -160,17 +196,17 @@ def _panels(
     y: Axis,
     floor: Interval | None,
     panel: str,
-) -> str:
+) -> list[Chart]:
     """Against evaluations and against seconds, for the arms of one panel; both have the front of all arms."""
     mine = [arm for arm in values if design.panel(arm) == panel]
-    parts = [element("h5", text(panel))] if panel else []
+    found = []
     for cost, below in COSTS.items():
         costs = {arm: getattr(findings.costs[arm], cost) for arm in values}
         costs = {arm: value for arm, value in costs.items() if value > 0}
         if not costs:
             continue
         best = front({arm: (value, values[arm].value) for arm, value in costs.items()}, metric)
-        parts.append(
+        found.append(
             charts.curves(
                 _lines(design, {arm: costs[arm] for arm in mine if arm in costs}, values, best),
                 [(costs[arm], values[arm].value) for arm in best],
@@ -182,7 +218,7 @@ def _panels(
                 best=metric.best,
             )
         )
-    return "".join(parts)
+    return found
 
 
 def _lines(
