@@ -47,9 +47,13 @@ SETS = (
     "Sets [95 %], against held-out shapes: CD of 1,024 points and exact EMD of 256 points, squared lengths in the unit "
     "box; SW: sliced Wasserstein distance, a length. 1-NNA: 0.5 is ideal, 0 are copies, 1 is nothing alike"
 )
-SHAPES = (
-    "Shapes [95 %]; kind, colour: taken for what the prompt says; nearest: distance to the nearest training shape over "
-    "that of held-out shapes, 1 is as far, 0 is a copy"
+NEAREST = (
+    "Nearest: distance to the nearest training shape over that of held-out shapes, 1 is as far, 0 is a copy; "
+    "asymmetry: CD to the mirror image, median [95 %]"
+)
+PROMPTED = (
+    "Prompts [95 %]; kind, colour: taken for what the prompt says, {kind} and {colour} shapes; kind / real: over the "
+    "accuracy on real shapes"
 )
 MESHES = "Meshes: shares; small: longest side below half of the cube; again: took more evaluations than the others"
 
@@ -136,14 +140,16 @@ def prompted(kind_made: Made, color_made: Made, judges: Judges, /) -> Row:
 
 
 def meshes(made: Sequence[Made], /) -> Row:
-    """Of all shapes that are meshes."""
+    """Of all shapes that are meshes; nothing where they are clouds."""
     found = [check for one in made for check in one.checks]
+    if not found:
+        return {}
     shares = ("watertight", "winding consistent", "positive volume")
     evaluations = [n for one in made for n in one.evaluations]
     again = sum(n > min(evaluations) for n in evaluations)
     return {
         "meshes": len(found),
-        **{name: sum(check[name] for check in found) / max(len(found), 1) for name in shares},
+        **{name: sum(check[name] for check in found) / len(found) for name in shares},
         "small": sum(check["side"] < SMALL for check in found),
         "again": again,
         **{name: _middle([check[name] for check in found]) for name in ("side", "pieces", "faces")},
@@ -151,7 +157,7 @@ def meshes(made: Sequence[Made], /) -> Row:
 
 
 def _middle(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2] if values else math.nan
+    return sorted(values)[len(values) // 2]
 
 
 def by_label(made: Made, predicted: torch.Tensor, names: Sequence[str], /) -> Mapping[str, Any]:
@@ -178,7 +184,7 @@ def show(report: Mapping[str, Any], /) -> None:
     columns = list(compared["training shapes"])
     for title, wanted in (
         (SETS, [c for c in columns if c.split()[0] in METRICS or c == "JSD"]),
-        (SHAPES, [c for c in columns if not (c.split()[0] in METRICS or c == "JSD")]),
+        (NEAREST, [c for c in columns if not (c.split()[0] in METRICS or c == "JSD")]),
     ):
         rows = [(name, *(row.get(c, "") for c in wanted)) for name, row in compared.items() if wanted[0] in row]
         table(title, ["shapes", *wanted], rows)
@@ -189,8 +195,9 @@ def show(report: Mapping[str, Any], /) -> None:
     )
     if not generated:
         return
-    for title, part in ((SHAPES, "prompted"), (MESHES, "meshes")):
-        table(title, ["steps", *generated[0][part]], [(c["steps"], *c[part].values()) for c in generated])
+    for title, part in ((PROMPTED.format(**report["prompts"]), "prompted"), (MESHES, "meshes")):
+        if generated[0][part]:
+            table(title, ["steps", *generated[0][part]], [(c["steps"], *c[part].values()) for c in generated])
     for part in ("kinds", "colors"):
         table(
             f"{part.capitalize()}, {report['shown']} steps",
@@ -264,6 +271,7 @@ def measure(asked: argparse.Namespace) -> Mapping[str, Any]:
     if runs:
         report["shown"] = min(runs, key=lambda steps: abs(math.log(steps / runs[steps][0].usual)))
         _, kind_made, color_made = runs[report["shown"]]
+        report["prompts"] = {"kind": len(kind_made.clouds), "colour": len(color_made.clouds)}
         report["kinds"] = by_label(kind_made, judges.classifier.predict(kind_made.clouds), found.classes)
         report["colors"] = by_label(color_made, color_hits(color_made.clouds)[0], COLOR_NAMES)
     return report
