@@ -1,7 +1,7 @@
 """Spatio-temporal U-Net on the latents of films, conditioned on the noise level, text tokens and the frame rate.
 
 Convolutions see one latent frame at a time (time is folded into the batch); attention joins the frames: along time at
-every level, within a frame at the lower levels, over space and time together at the lowest.
+every level, over space and time together (or within a frame) at the lower ones.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
         channels: Sequence[int] = (128, 192, 256),
         blocks: Sequence[int] = (1, 1, 1),
         heads: Sequence[int] = (4, 6, 8),
-        within: Sequence[int] = (1,),
-        joint: Sequence[int] = (2,),
+        within: Sequence[int] = (),
+        joint: Sequence[int] = (1, 2),
         embedding: int = 256,
         text: int = 384,
     ) -> None:
