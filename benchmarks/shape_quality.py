@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 import torch
@@ -152,12 +153,8 @@ def meshes(made: Sequence[Made], /) -> Row:
         **{name: sum(check[name] for check in found) / len(found) for name in shares},
         "small": sum(check["side"] < SMALL for check in found),
         "again": again,
-        **{name: _middle([check[name] for check in found]) for name in ("side", "pieces", "faces")},
+        **{name: median_high(check[name] for check in found) for name in ("side", "pieces", "faces")},
     }
-
-
-def _middle(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def by_label(made: Made, predicted: torch.Tensor, names: Sequence[str], /) -> Mapping[str, Any]:
