@@ -200,6 +200,11 @@ def test_the_same_frames_make_the_same_file(tmp_path: Path) -> None:
         assert encode(sample["frames"], 8.0, tags=TAGS) == encode(sample["frames"], 8.0, tags=TAGS)
 
 
+def test_the_bytes_of_h264_do_not_depend_on_the_number_of_cores() -> None:
+    frames = flat(2, size=(128, 128))["frames"]
+    assert b" threads=1 " in containers.mp4(frames, 8.0, tags=TAGS)  # x264 writes its settings down
+
+
 # --- what cannot be written -------------------------------------------------------------------------------------------
 
 

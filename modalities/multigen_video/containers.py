@@ -71,6 +71,7 @@ def _film(
         stream: Any = output.add_stream(codec, rate=rate, options=dict(quality))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.thread_count = 1  # x264's bytes depend on the number of its threads, and so on the machine's cores
         for name, code in _BT709.items():
             setattr(context, name, code)
         # One for all frames: a frame's own would work out its tables again.
