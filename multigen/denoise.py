@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 Cond: TypeAlias = Mapping[str, Tensor]  # one model's own condition, opaque to the core; every value is (b, ...)
-Sigma: TypeAlias = float | Tensor  # one level for the whole batch, or one per sample: (b,)
+Sigma: TypeAlias = float | Tensor
+"""One level for the whole batch, one for each sample, (b,), or one for each part of it: of x's rank, broadcasting to
+x."""
 Coefficient: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -31,14 +33,14 @@ class Denoiser(Protocol):
 
 
 class Network(Protocol):
-    """``(x, noise, **cond) -> F``; x and F: (b, ...), noise: (b,)."""
+    """``(x, noise, **cond) -> F``; x and F: (b, ...), noise: (b,), or (b, n) where n parts have levels of their own."""
 
     def __call__(self, x: Tensor, noise: Tensor, /, **cond: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Parameterization:
-    """What a network predicts, as the four coefficients of the denoiser; each maps sigma (b,) to (b,).
+    """What a network predicts, as the four coefficients of the denoiser; each maps sigma, of any shape, to its shape.
 
     ``dataclasses.replace(v, noise=...)`` fits a network that was told its noise level in another coordinate.
     """
@@ -60,9 +62,20 @@ class Parameterization:
 
 
 def along(coefficient: Coefficient, sigma: Sigma, like: Tensor, /) -> Tensor:
-    """coefficient(sigma), computed in float64 and shaped (b, 1, ...) to multiply `like`."""
-    values = coefficient(torch.as_tensor(sigma, dtype=torch.float64, device="cpu").expand(like.shape[0]))
-    return values.to(like.device, like.dtype).view(-1, *[1] * (like.ndim - 1))
+    """coefficient(sigma), computed in float64 and shaped to multiply `like`: (b, 1, ...), or as sigma where its parts
+    have levels of their own."""
+    return coefficient(shaped(sigma, like)).to(like.device, like.dtype)
+
+
+def shaped(sigma: Sigma, like: Tensor, /) -> Tensor:
+    """sigma in float64, on the CPU, of the rank of `like`."""
+    levels = torch.as_tensor(sigma, dtype=torch.float64, device="cpu")
+    return levels if levels.ndim > 1 else levels.expand(like.shape[0]).view(-1, *[1] * (like.ndim - 1))
+
+
+def told(p: Parameterization, sigma: Tensor, like: Tensor, /) -> Tensor:
+    """The noise level as a network is told it: (b,), or (b, n) for n parts of levels of their own."""
+    return along(p.noise, sigma, like).flatten(1).expand(like.shape[0], -1).squeeze(1)
 
 
 @lru_cache(maxsize=1 << 14)  # every window, and both sides of a guidance, ask for the same few levels
@@ -163,6 +176,21 @@ class Spread:
         return self == replace(other, denoise=self.denoise)
 
 
+@dataclass(frozen=True, eq=False)
+class Staggered:
+    """A denoiser of states whose parts have noise of levels of their own: a `Denoiser`. Make it with `staggered`."""
+
+    denoise: Denoiser
+    levels: Tensor
+
+    def __call__(self, x: Tensor, sigma: Sigma, /) -> Tensor:
+        return evaluate(x, sigma, self)[0]
+
+    def joins(self, other: "Staggered", /) -> bool:
+        """Whether both have the same levels."""
+        return torch.equal(self.levels, other.levels)
+
+
 def bind(
     network: Network,
     parameterization: Parameterization,
@@ -187,7 +215,7 @@ def counted(denoise: Denoiser, count: Callable[[int], None], /) -> Denoiser:
     """
     if isinstance(denoise, Bound):
         return replace(denoise, network=_Counted(denoise.network, count))
-    if isinstance(denoise, Spread):
+    if isinstance(denoise, Spread | Staggered):
         return replace(denoise, denoise=counted(denoise.denoise, count))
 
     def asked(x: Tensor, sigma: Sigma, /) -> Tensor:
@@ -215,6 +243,9 @@ def evaluate(x: Tensor, sigma: Sigma, /, *denoisers: Denoiser) -> list[Tensor]:
     bound = [d for d in denoisers if isinstance(d, Bound)]
     if len(bound) == len(denoisers) and all(map(bound[0].joins, bound)):
         return _forward(bound, x, sigma)
+    apart = [d for d in denoisers if isinstance(d, Staggered)]
+    if len(apart) == len(denoisers) and all(map(apart[0].joins, apart)):
+        return evaluate(x, shaped(sigma, x) * apart[0].levels, *[d.denoise for d in apart])
     spread = [d for d in denoisers if isinstance(d, Spread)]
     if len(spread) == len(denoisers) and all(map(spread[0].joins, spread)):
         return _crossfaded(spread, x, sigma)
@@ -234,7 +265,7 @@ def _outputs(bound: Sequence[Bound], inner: Tensor, noise: Tensor) -> Sequence[T
     conds = [{key: value.expand(b, *value.shape[1:]) for key, value in d.cond.items()} for d in bound]
     if rows is None and k > 1:
         cond = {key: torch.cat([cond[key] for cond in conds]) for key in conds[0]}
-        return network(inner.repeat(k, *[1] * (inner.ndim - 1)), noise.repeat(k), **cond).chunk(k)
+        return network(torch.cat([inner] * k), torch.cat([noise] * k), **cond).chunk(k)
     if rows is None or rows >= b:
         return [network(inner, noise, **cond) for cond in conds]
     parts = [slice(i, i + rows) for i in range(0, b, rows)]
@@ -245,10 +276,23 @@ def _outputs(bound: Sequence[Bound], inner: Tensor, noise: Tensor) -> Sequence[T
 
 
 def _entered(p: Parameterization, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
-    """What a network is given: x, scaled, and its noise level (b,), in x's precision: 8 bits would blur the level."""
+    """What a network is given: x, scaled, and its noise level, in x's precision: 8 bits would blur the level."""
     if isinstance(sigma, Tensor):
-        return along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten()
+        return along(p.into, sigma, x) * x, told(p, sigma, x)
     return _at(p.into, sigma) * x, x.new_full(x.shape[:1], _at(p.noise, sigma))
+
+
+def staggered(denoise: Denoiser, levels: Tensor, /) -> Staggered:
+    """A denoiser for noise that is weaker in some parts: x = x0 + sigma levels n, of a `denoise` that takes a level for
+    each part.
+
+    As sigma falls, the parts with the weaker noise are decided first and the others follow them, all in one run (one
+    fixed order of the levels that Diffusion Forcing, arXiv 2407.01392, draws at random). For every sampler sigma stays
+    one number: noise levels n in place of n is noise of another covariance, as of `multigen.noise.Correlates`.
+
+    levels: positive, broadcasting to x, of its rank or that of one sample.
+    """
+    return Staggered(denoise, levels.double())
 
 
 def windowed(denoise: Denoiser, /, *, dim: int, size: int, overlap: int) -> Spread:
@@ -294,7 +338,7 @@ def _crossfaded(spread: Sequence[Spread], x: Tensor, sigma: Sigma) -> list[Tenso
     totals = [torch.zeros_like(around) for _ in spread]
     for start, share in zip(starts, shares, strict=True):
         share = share.view(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
-        parts = evaluate(around.narrow(dim, start, size), sigma, *inside)
+        parts = evaluate(around.narrow(dim, start, size), _within(sigma, x, dim, start, size), *inside)
         for total, part in zip(totals, parts, strict=True):
             total.narrow(dim, start, size).addcmul_(part, share)
     for total in totals:
@@ -302,6 +346,13 @@ def _crossfaded(spread: Sequence[Spread], x: Tensor, sigma: Sigma) -> list[Tenso
             width = min(length, reach - first)
             total.narrow(dim, 0, width).add_(total.narrow(dim, first, width))
     return [total.narrow(dim, 0, length) for total in totals]
+
+
+def _within(sigma: Sigma, x: Tensor, dim: int, start: int, size: int) -> Sigma:
+    """The levels of a window; one that is closed begins again after the end."""
+    if not isinstance(sigma, Tensor) or sigma.ndim != x.ndim or sigma.shape[dim] == 1:
+        return sigma
+    return sigma.index_select(dim, torch.arange(start, start + size) % sigma.shape[dim])
 
 
 @lru_cache(maxsize=64)

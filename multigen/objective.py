@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from multigen.denoise import Cond, Parameterization, along
+from multigen.denoise import Cond, Parameterization, along, shaped, told
 from multigen.noise import Correlates, white
 
 LEVELS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97)
@@ -35,6 +35,14 @@ class Couples(Protocol):
         """x0 rearranged to suit its noise: (b, ...) each. Every result must still be the sample."""
 
 
+@runtime_checkable
+class Staggers(Protocol):
+    """A recipe whose samples have parts with noise of levels of their own (`multigen.denoise.staggered`)."""
+
+    def levels(self, x0: Tensor, seeds: Sequence[int], /) -> Tensor:
+        """The level of each part over sigma: positive, of the rank of x0 (b, ...) and broadcasting to it."""
+
+
 class Denoising:
     """The objective of diffusion (`multigen.denoise`): x0 from x0 + sigma n, at random levels sigma."""
 
@@ -46,6 +54,7 @@ class Denoising:
         """`velocity_loss` at levels whose logit t is normal."""
         sigma = noise_levels(white(seeds, (), stream=1), mean=self._mean, sd=self._sd)
         x0, unit = noised(self._recipe, x0, seeds)
+        sigma = shaped(sigma, x0) * self._levels(x0, seeds)
         x = x0 + along(lambda s: s, sigma, x0) * unit
         return velocity_loss(self._predict(network, x, sigma, cond), x0, x, sigma, self._parameterization)
 
@@ -55,9 +64,10 @@ class Denoising:
         A seed always gives the same noise, so two evaluations differ by the network alone.
         """
         x0, unit = noised(self._recipe, x0, seeds)
+        levels = self._levels(x0, seeds)
         errors = {}
         for t in LEVELS:
-            sigma = torch.full((len(x0),), t / (1 - t), dtype=torch.float64)
+            sigma = shaped(t / (1 - t), x0) * levels
             x = x0 + along(lambda s: s, sigma, x0) * unit
             d = self._parameterization.to_x0(self._predict(network, x, sigma, cond), x, sigma)
             errors[str(t)] = (d - x0).square().flatten(1).mean(1)
@@ -65,15 +75,22 @@ class Denoising:
 
     def _predict(self, network: nn.Module, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         p = self._parameterization
-        prediction: Tensor = network(along(p.into, sigma, x) * x, along(p.noise, sigma, x).flatten(), **cond)
+        prediction: Tensor = network(along(p.into, sigma, x) * x, told(p, sigma, x), **cond)
         return prediction.float()
 
+    def _levels(self, x0: Tensor, seeds: Sequence[int]) -> Tensor | float:
+        return self._recipe.levels(x0, seeds) if isinstance(self._recipe, Staggers) else 1.0
 
-def noised(recipe: object, x0: Tensor, seeds: Sequence[int], /) -> tuple[Tensor, Tensor]:
-    """Samples (b, ...) and the unit noise that goes with them, as a recipe trains on them; one seed for each."""
+
+def noised(
+    recipe: object, x0: Tensor, seeds: Sequence[int], /, *, model: object | None = None
+) -> tuple[Tensor, Tensor]:
+    """Samples (b, ...) and the unit noise that goes with them, one seed for each: as a recipe trains on them, or as a
+    model that correlates its noise denoises them."""
     unit = white(seeds, x0.shape[1:]).to(x0.device)
-    if isinstance(recipe, Correlates):
-        unit = recipe.correlate(unit)
+    source = model if isinstance(model, Correlates) else recipe
+    if isinstance(source, Correlates):
+        unit = source.correlate(unit)
     return (recipe.couple(x0, unit) if isinstance(recipe, Couples) else x0), unit
 
 

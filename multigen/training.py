@@ -65,7 +65,7 @@ class Recipe(Protocol):
 
 @runtime_checkable
 class Diffuses(Protocol):
-    """A recipe of a denoiser; it can also be one that `Couples` or `Correlates`."""
+    """A recipe of a denoiser; it can also be one that `Couples`, `Correlates` or `Staggers`."""
 
     parameterization: Parameterization
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from toys import SHAPES, mixture, states, toy_network
 
 from multigen import denoise as dn
+from multigen import samplers, schedules
 from multigen.denoise import Parameterization, Sigma, along, bind, evaluate, windowed
 from multigen.noise import white
 
@@ -199,6 +200,75 @@ def test_denoisers_with_other_windows_keep_their_own() -> None:
     together = evaluate(x, LEVELS, five, six)
     assert torch.equal(together[0], five(x, LEVELS))
     assert torch.equal(together[1], six(x, LEVELS))
+
+
+# --- parts with levels of their own --------------------------------------------------------------------------
+
+
+def told_apart(x: Tensor, noise: Tensor, *, gain: Tensor) -> Tensor:
+    """A network of sequences (b, c, t, h) that is told the level of each of t."""
+    assert noise.shape == (x.shape[0], x.shape[2])
+    return gain.view(-1, 1, 1, 1) * torch.tanh(x + noise[:, None, :, None])
+
+
+PARTS = torch.tensor([0.2, 1.0, 0.5, 1.0, 0.25, 1.0, 0.5])[:, None]  # (t, 1)
+
+
+@every
+@pytest.mark.parametrize("sigma", [0.7, LEVELS])
+def test_parts_are_denoised_at_their_own_levels(name: str, sigma: Sigma) -> None:
+    """Of independent Gaussians: a network that gives their posterior mean, told each part's level in its coordinate."""
+    p, x, levels = ALL[name], states((2, 7, 3), 2.0, batch=3), along(lambda s: s, sigma, torch.zeros(3, 1, 1, 1))
+
+    def network(inner: Tensor, noise: Tensor) -> Tensor:
+        sigma = sigma_of(p, noise)[:, None, :, None]
+        x = inner / along(p.into, sigma, inner)
+        return p.from_x0(x / (1 + sigma**2), x, sigma)
+
+    found = dn.staggered(bind(network, p), PARTS)(x, sigma)
+    torch.testing.assert_close(found, x / (1 + (levels.double() * PARTS.double()) ** 2), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [dn.windowed, dn.ring])
+def test_parts_keep_their_levels_in_windows(spread: Callable[..., dn.Spread]) -> None:
+    def pointwise(x: Tensor, sigma: Sigma) -> Tensor:
+        return x / (1 + torch.as_tensor(sigma) ** 2)
+
+    x = states((2, 7, 3), 2.0, batch=2)
+    found = dn.staggered(spread(pointwise, dim=-2, size=4, overlap=2), PARTS)(x, 1.5)
+    torch.testing.assert_close(found, x / (1 + (1.5 * PARTS.double()) ** 2), rtol=1e-12, atol=1e-12)
+
+
+def test_denoisers_with_the_same_levels_share_each_forward_pass() -> None:
+    x, seen = states((2, 7, 3), 2.0, batch=3), []
+    plain = [bind(told_apart, dn.v, {"gain": torch.tensor([gain])}) for gain in (1.0, 2.0)]
+    wide = [dn.staggered(dn.windowed(d, dim=2, size=4, overlap=1), PARTS) for d in plain]
+    together = evaluate(x, 1.5, *(dn.counted(d, seen.append) for d in wide))
+    assert seen == [6, 6]
+    for denoise, found in zip(wide, together, strict=True):
+        torch.testing.assert_close(denoise(x, 1.5), found, rtol=1e-12, atol=1e-12)
+    other = dn.staggered(wide[1].denoise, 2 * PARTS)
+    apart = evaluate(x, 1.5, wide[0], other)
+    assert torch.equal(apart[1], other(x, 1.5))
+    assert not torch.equal(apart[1], wide[1](x, 1.5))
+
+
+def test_a_run_with_levels_of_their_own_draws_from_the_data() -> None:
+    """Heun's probability flow of a Gaussian whose parts belong together is linear; it takes the covariance of the start
+    to that of the data."""
+    data = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.8], [0.5, 0.8, 1.0]], dtype=torch.float64)
+    parts = torch.tensor([0.2, 1.0, 0.5], dtype=torch.float64)
+
+    def posterior_mean(x: Tensor, sigma: Sigma) -> Tensor:
+        noise = torch.as_tensor(sigma).expand(len(x), 3)[0].square().diag()
+        return x @ torch.linalg.solve(data + noise, data)
+
+    sigmas = schedules.karras(0.002, 80.0)(200)
+    denoise = dn.staggered(posterior_mean, parts)
+    start = data + (80 * parts).square().diag()
+    basis = torch.eye(3, dtype=torch.float64)
+    *_, last = samplers.steps(samplers.heun, denoise, basis, sigmas, lambda s, t: basis)
+    torch.testing.assert_close(last.x.T @ start @ last.x, data, rtol=0.01, atol=0.01)
 
 
 @pytest.mark.parametrize("make", [dn.edm, dn.local])

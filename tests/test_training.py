@@ -264,6 +264,34 @@ class Correlated(ToyRecipe):
         return torch.stack([unit[:, 0], 0.8 * unit[:, 0] + 0.6 * unit[:, 1]], dim=1)
 
 
+class Staggered(ToyRecipe):
+    """The first part has noise as strong as sigma, the second of each sample as its seed says."""
+
+    def levels(self, x0, seeds, /):
+        return torch.stack([torch.ones(len(x0)), 0.5 + torch.tensor(seeds) % 2], dim=1).double()
+
+
+def test_parts_have_noise_as_strong_as_a_recipe_says_and_networks_are_told():
+    seen = []
+
+    def network(x, noise, /, **cond):
+        seen.append((x, noise))
+        return torch.zeros_like(x)
+
+    recipe = Staggered()
+    made = objective(recipe, SETTINGS)
+    made.loss(network, torch.zeros(4, 2), {}, seeds=range(4))
+    made.errors(network, torch.zeros(4, 2), {}, seeds=range(4))
+    parts, unit = torch.tensor([[1, 0.5], [1, 1.5], [1, 0.5], [1, 1.5]]), white(range(4), (2,))
+    drawn = noise_levels(white(range(4), (), stream=1), mean=SETTINGS.t_mean, sd=SETTINGS.t_sd)
+    fixed = [torch.full((4,), t / (1 - t), dtype=torch.float64) for t in LEVELS]
+    p = recipe.parameterization
+    for (x, noise), sigma in zip(seen, [drawn, *fixed], strict=True):
+        level = sigma[:, None] * parts
+        torch.testing.assert_close(x, (p.into(level) * level).float() * unit)
+        torch.testing.assert_close(noise, p.noise(level).float())
+
+
 def test_noise_is_as_a_recipe_correlates_it():
     seen = []
 

@@ -42,8 +42,9 @@ for (const name of ["clip.mp4", "clip.webm"]) {
   const colors = [];
   for (let k = 0; k < Math.round(video.duration * FPS); k++) {
     const seeked = happens(video, "seeked");
+    const shown = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
     video.currentTime = (k + 0.5) / FPS;
-    await seeked;
+    await Promise.all([seeked, shown]);
     colors.push(middle(video));
   }
   answer[name] = {seconds: video.duration, size: [video.videoWidth, video.videoHeight], colors};

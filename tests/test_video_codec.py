@@ -49,7 +49,7 @@ def test_it_learns_what_lies_where():
     ramps = torch.stack(torch.meshgrid(*(torch.linspace(-1, 1, n) for n in (2, 16, 16)), indexing="ij"))[None]
     optimizer = torch.optim.AdamW(codec.parameters(), lr=3e-3)
     for _ in range(150):
-        _, made = codec(ramps, torch.zeros(()))
+        _, (made,) = codec(ramps, torch.zeros(1, LATENT, 1, 2, 2))
         loss = F.mse_loss(made, ramps)
         optimizer.zero_grad()
         loss.backward()
@@ -57,10 +57,11 @@ def test_it_learns_what_lies_where():
     assert loss.item() < 0.01  # a picture of the mean colour has 0.37
 
 
-def test_noise_is_added_to_the_latents():
+def test_noise_is_added_to_latents_of_every_size():
     codec = randomised(**SMALL)
-    x = torch.rand(1, 3, 2, 16, 16)
-    noise = torch.randn(1, LATENT, 1, 2, 2)
-    z, made = codec(x, noise)
+    x = torch.rand(1, 3, 2, 16, 32)
+    noise = torch.randn(1, LATENT, 1, 2, 4)
+    z, (made, small) = codec(x, noise, factors=(1, 2))
     torch.testing.assert_close(z, codec.encode(x))
     torch.testing.assert_close(made, codec.decode(z + noise))
+    torch.testing.assert_close(small, codec.decode(F.avg_pool2d(z[:, :, 0], 2)[:, :, None] + noise[..., :1, :2]))

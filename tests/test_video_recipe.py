@@ -10,20 +10,18 @@ from test_video_scenes import STILL, made
 
 from multigen.errors import UsageError
 from multigen.job import generate
-from multigen.noise import Correlates
-from multigen.objective import Objective
+from multigen.objective import Objective, Staggers
 from multigen.training import Real, Settings, train
 from multigen_models import latents as latents_module
 from multigen_models.latents import Latents
 from multigen_models.prompts import embed, encoded
 from multigen_models.video import codec_recipe as video_codec_recipe
 from multigen_models.video import recipe as video_recipe
-from multigen_models.video.codec_recipe import CROP, FRAMES, VideoCodecRecipe
+from multigen_models.video.codec_recipe import PAIRS, VideoCodecRecipe
 from multigen_models.video.latents import SHAPE, scene_latents
-from multigen_models.video.pair_autoencoder import PairAutoencoder
+from multigen_models.video.pair_autoencoder import PairAutoencoder, smaller
 from multigen_models.video.recipe import VideoClipsRecipe, VideoRecipe, VideoStillsRecipe
 from multigen_models.video.scenes import VideoScenes
-from multigen_models.video.small import VideoSmall
 from multigen_models.video.unet import VideoUNet
 from multigen_models.weights import write_folder
 
@@ -56,16 +54,18 @@ def recipe(tmp_path):
     return VideoRecipe(tmp_path, tmp_path / "cache")
 
 
-def test_the_codec_learns_from_crops_and_is_measured_on_whole_films(tmp_path):
+def test_the_codec_learns_from_pairs_of_frames_and_is_measured_on_whole_films(tmp_path):
     recipe = VideoCodecRecipe(tmp_path, tmp_path)
     assert isinstance(recipe, Objective)
     items, films = recipe.items("train"), recipe.items("validation")
-    crops = torch.stack([items[i][0] for i in range(12)])
-    assert crops.shape == (12, 3, FRAMES, CROP, CROP)
-    assert crops.min() >= -1
-    assert crops.max() <= 1
-    assert crops.std() > 0.1
-    assert torch.equal(items[5][0], items[5][0])
+    pairs = torch.stack([items[i][0] for i in range(2 * PAIRS)])
+    assert pairs.shape == (2 * PAIRS, 3, 2, 128, 128)
+    assert pairs.min() >= -1
+    assert pairs.max() <= 1
+    for scene in pairs.split(PAIRS):
+        assert scene.std() > 0.1
+        assert len(torch.unique(scene, dim=0)) > 1
+    assert torch.equal(items[5][0], pairs[5])
     assert films[0][0].shape == (3, 16, 128, 128)
     assert len(films) == 4
 
@@ -78,8 +78,8 @@ def test_the_codecs_errors_are_in_decibels_of_the_range(tmp_path):
             super().__init__()
             self.error = error
 
-        def forward(self, x, noise):
-            return torch.zeros(2, 1), x + self.error
+        def forward(self, x, noise, factors=(1,)):
+            return torch.zeros(2, 1), [smaller(x + self.error, factor) for factor in factors]
 
     x = torch.zeros(2, 3, 2, 16, 16)
     errors = recipe.errors(Off(0.02), x, {}, seeds=[0, 1])
@@ -87,8 +87,8 @@ def test_the_codecs_errors_are_in_decibels_of_the_range(tmp_path):
     torch.testing.assert_close(errors["psnr"], torch.full((2,), 40.0))
     stripes = 0.02 * (2.0 * (torch.arange(16) % 2) - 1)  # the same error in size, but edges that are not there
     even, striped = (float(recipe.loss(Off(e), x, {}, seeds=[0, 1]).mean()) for e in (0.02, stripes))
-    assert even == pytest.approx(0.02)
-    assert striped == pytest.approx(0.02 + 0.04)
+    assert even == pytest.approx(0.02 * (1 + 1 + 0.5))
+    assert striped == pytest.approx(0.02 + 0.04)  # and in smaller pictures no error at all
 
 
 def test_the_codec_is_trained_and_shown(tmp_path, monkeypatch):
@@ -188,20 +188,25 @@ def test_stills_and_clips_are_stretches_of_the_same_scenes(recipe, tmp_path, kin
             assert stretch.shape == (SHAPE[0], pairs, *SHAPE[2:])
             found = [at for at in range(SHAPE[1] + 1 - pairs) if torch.equal(stretch, film[:, at : at + pairs])]
             assert found
-            starts.add(found[0])
+            assert int(told["first"]) in found
+            starts.add(int(told["first"]))
             assert torch.equal(told["pooled"], same["pooled"])
     assert starts == set(range(SHAPE[1] + 1 - pairs))
     x0, _ = shorter.collate([shorter.items("train")[i] for i in (0, 64, 200)])
     assert x0.shape[:3] == (3, SHAPE[0], pairs)
 
 
-def test_noise_is_the_models(recipe):
-    assert isinstance(recipe, Correlates)
-    noise = recipe.correlate(torch.randn(500, 2, 8, 1, 1))
-    model = VideoSmall(None, None, recipe.scale, "", "cpu", torch.float32)
-    unit = torch.randn(2, 3, 8, 4, 4)
-    assert torch.equal(recipe.correlate(unit), model.correlate(unit))
-    assert float((noise[:, :, 0] * noise[:, :, 5]).mean()) == pytest.approx(0.5, abs=0.1)
+def test_noise_levels_are_the_models_from_the_beginning_or_from_a_later_pair_on(recipe):
+    assert isinstance(recipe, Staggers)
+    x0 = torch.zeros(800, 2, 8, 1, 1)
+    found = recipe.levels(x0, range(800))
+    assert found.shape == (800, 1, 8, 1, 1)
+    expected = [video_recipe.video_small.levels(8, first=first) for first in range(5)]
+    counts = [sum(torch.equal(row[0], levels) for row in found) for levels in expected]
+    assert sum(counts) == 800
+    assert counts[0] == pytest.approx(400, abs=60)
+    assert all(count == pytest.approx(100, abs=40) for count in counts[1:])
+    assert torch.equal(recipe.levels(x0[:1], [7])[0], found[7])
 
 
 def test_a_trained_folder_makes_films(recipe, tmp_path, monkeypatch):

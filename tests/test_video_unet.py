@@ -48,8 +48,9 @@ def test_every_frame_sees_every_other_and_every_place(network):
 def test_without_attention_between_frames_they_are_apart(network):
     x, cond = torch.randn(1, 4, 4, 8, 8), VIDEO.condition(1)
     for stage in (*network.down, *network.up):
-        stage.along_time.project.weight.zero_()
-        stage.along_time.project.bias.zero_()
+        for layer in (stage.nearby, stage.along_time):
+            layer.project.weight.zero_()
+            layer.project.bias.zero_()
         if stage.joint is not None:
             stage.joint.project.weight.zero_()
             stage.joint.project.bias.zero_()
@@ -71,3 +72,32 @@ def test_order_matters_in_time_and_height(network):
     for dim in (2, 3):
         flipped = network(x.flip(dim), torch.zeros(1), **cond).flip(dim)
         assert (flipped - out).abs().mean() > 1e-3
+
+
+@torch.no_grad()
+def test_what_is_nearby_reaches_the_next_frame_and_position(network):
+    x = torch.randn(1, 4, 8, 8, 16)
+    touched = x.clone()
+    touched[0, 1, 4, 4] *= -1
+    reached = (network.down[0].nearby(touched) - network.down[0].nearby(x)).abs().amax(dim=-1)[0] > 0
+    expected = torch.zeros(4, 8, 8, dtype=torch.bool)
+    expected[0:3, 3:6, 3:6] = True
+    assert torch.equal(reached, expected)
+
+
+@torch.no_grad()
+def test_each_frame_is_told_its_own_noise_level(network):
+    x, cond = torch.randn(2, 4, 4, 8, 8), VIDEO.condition(2)
+    levels = torch.tensor([[0.1, -0.3, 0.1, 0.1], [0.2, 0.2, 0.2, 0.2]])
+    out = network(x, levels, **cond)
+    torch.testing.assert_close(out[1:], network(x, torch.tensor([0.1, 0.2]), **cond)[1:])
+    assert (out[0] - network(x, torch.tensor([0.1, 0.2]), **cond)[0]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_stretch_of_a_film_knows_where_it_begins(network):
+    x, cond = torch.randn(2, 4, 2, 8, 8), VIDEO.condition(2)
+    plain = network(x, torch.zeros(2), **cond)
+    placed = network(x, torch.zeros(2), **cond, first=torch.tensor([0, 2]))
+    assert torch.equal(placed[0], plain[0])
+    assert (placed[1] - plain[1]).abs().max() > 1e-3

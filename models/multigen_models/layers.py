@@ -25,11 +25,13 @@ class Context(NamedTuple):
     """What a network is told beside its input."""
 
     embedding: Tensor
-    """Noise level and pooled text: (b, width)."""
+    """Noise level and pooled text: (b, width), or (b, t, width) where each of t frames has a level of its own."""
     text: Tensor
     """What to attend to: (b, l, width)."""
     bias: Tensor
     """Added to the logits of attention to `text`: (b, 1, 1, l), very negative where there is no token."""
+    moments: Tensor | None = None
+    """Which moment of a film each frame is: (b, t)."""
 
 
 class Conditioned(nn.Module):
@@ -49,14 +51,14 @@ class Conditioned(nn.Module):
     def context(
         self, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor, told: Tensor | None = None
     ) -> Context:
-        """noise: (b,); text: (b, l, text); mask: (b, l) bool, True where there is a token; pooled: (b, text).
+        """noise: (b,) or (b, t); text: (b, l, text); mask: (b, l) bool, True where there is a token; pooled: (b, text).
 
         told: (b, width), what else there is to know.
         """
         # A pooled vector of length 1 would be lost beside the noise level: entries of the order of 1 are not.
         pooled = pooled * math.sqrt(pooled.shape[1])
-        embedding = self.noise_embedding(noise) + self.pooled_embedding(pooled)
-        embedding = F.silu(embedding if told is None else embedding + told)
+        constant = self.pooled_embedding(pooled) if told is None else self.pooled_embedding(pooled) + told
+        embedding = F.silu(self.noise_embedding(noise) + (constant[:, None] if noise.ndim > 1 else constant))
         # Columns that no sample attends to cost time only: batches come padded to one length. A compiled network keeps
         # them: a number that is read from a tensor cuts its graph in two, and each length is compiled anew.
         longest = mask.shape[1] if torch.compiler.is_compiling() else int(mask.sum(dim=1).max())
@@ -69,7 +71,7 @@ class Conditioned(nn.Module):
 
 
 class NoiseEmbedding(nn.Module):
-    """Sinusoids of noise = log(sigma) / 4 through two layers. noise: (b,) -> (b, width)."""
+    """Sinusoids of noise = log(sigma) / 4 through two layers. noise: (...) -> (..., width)."""
 
     def __init__(self, width: int, /, *, waves: int = 32) -> None:
         super().__init__()
@@ -78,8 +80,8 @@ class NoiseEmbedding(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         # In float32 whatever the weights are in: at the highest rate, bfloat16 would be off by tenths of a radian.
-        angle = noise.float()[:, None] * torch.logspace(-1, 1, self.waves, device=noise.device) * math.pi
-        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=1).to(next(self.layers.parameters()).dtype))
+        angle = noise.float()[..., None] * torch.logspace(-1, 1, self.waves, device=noise.device) * math.pi
+        return self.layers(torch.cat([angle.cos(), angle.sin()], dim=-1).to(next(self.layers.parameters()).dtype))
 
 
 class Norm(nn.Module):

@@ -84,7 +84,7 @@ def item_values(
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     for index in chosen:
         x0, cond = recipe.collate([held[index]])
-        x0, unit = noised(recipe, x0, [index])
+        x0, unit = noised(recipe, x0, [index], model=model)
         item = Item(model, model.denoiser(cond, options), x0, unit, index)
         for metric in metrics:
             values[metric.name].append(metric.value(item) if index in asked[metric.name] else math.nan)

@@ -14,18 +14,23 @@ from multigen.noise import white
 from multigen.training import ENDLESS, Items
 from multigen_models.latest import Latest
 from multigen_models.video.names import still_figures
-from multigen_models.video.pair_autoencoder import FACTOR, LATENT, PAIR, PairAutoencoder
+from multigen_models.video.pair_autoencoder import FACTOR, LATENT, PAIR, PairAutoencoder, smaller
 from multigen_models.video.scenes import VideoScenes
 from multigen_models.video.takes import Takes, load_takes
 from multigen_models.weights import read_network, start, write_folder
 
-CROP, FRAMES = 64, 4  # what it is trained on, in pixels and frames: it sees no further than some 40 pixels
-CROPS = 4  # from one scene after another: filming it takes longer than a step on one of them
+PAIRS = 8  # from one scene after another: filming it takes longer than a step on one of them
 VALIDATION_CLIPS = 48
 ILLUSTRATIONS = 6
 NOISE = 0.1  # deviation of what is added to the latents, so that slight errors in them do no harm
 PRIOR = 1e-3  # weight of the latents' squares: with NOISE, the KL divergence from N(0, 1)
 EDGES = 1.0  # weight of the error of differences between neighbouring pixels
+SMALLER: Mapping[int, float] = {1: 1.0, 2: 1.0, 4: 0.5}
+"""Weights of the errors of pictures so many times smaller, each from latents that were made smaller likewise.
+
+What is coarse in the latents is then what is coarse in the picture ("Improving the diffusability of autoencoders",
+arXiv 2502.14831).
+"""
 
 
 @final
@@ -33,7 +38,7 @@ class VideoCodecRecipe:
     """A `multigen.training.Recipe` and `Objective`, for a folder that `load_takes` takes."""
 
     modality: ClassVar[str] = "video"
-    settings: ClassVar[Mapping[str, Any]] = {"samples": 200_000}
+    settings: ClassVar[Mapping[str, Any]] = {"samples": 100_000}
     prompts: ClassVar[Sequence[str]] = ()
 
     def __init__(self, data: Path, cache: Path, /, *, seed: int = 0, warm_start: str | None = None) -> None:
@@ -50,23 +55,24 @@ class VideoCodecRecipe:
 
     def items(self, split: str, /) -> Items:
         if split == "train":
-            return _Crops(self._scenes("train", ENDLESS, self._seed), self._seed)
+            return _Pairs(self._scenes("train", ENDLESS, self._seed), self._seed)
         return _Whole(self._scenes("validation", VALIDATION_CLIPS, 0))
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
         return torch.stack([x for x, _ in items]), {}
 
     def loss(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> Tensor:
-        """Absolute error of pixels and of their differences, and the prior of the latents."""
-        z, made = network(x0, NOISE * self._noise(x0, seeds))
-        error = made.float() - x0
-        pixels = error.abs().flatten(1).mean(1)
-        edges = sum(error.diff(dim=dim).abs().flatten(1).mean(1) for dim in (-1, -2))
-        return pixels + EDGES * edges + PRIOR * z.float().square().flatten(1).mean(1)
+        """Absolute error of pixels and of their differences, in several sizes, and the prior of the latents."""
+        z, made = network(x0, NOISE * self._noise(x0, seeds), factors=tuple(SMALLER))
+        prior = PRIOR * z.float().square().flatten(1).mean(1)
+        return prior + sum(
+            weight * _error(small, smaller(x0, factor))
+            for small, (factor, weight) in zip(made, SMALLER.items(), strict=True)
+        )
 
     def errors(self, network: nn.Module, x0: Tensor, cond: Cond, /, *, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Mean squared error of pixels in [-1, 1] ("mean"), and the ratio of 2 to its root in dB ("psnr")."""
-        _, made = network(x0, torch.zeros_like(self._noise(x0, seeds)))
+        _, (made,) = network(x0, torch.zeros_like(self._noise(x0, seeds)))
         squared = (made.float().clamp(-1, 1) - x0).square().flatten(1).mean(1)
         return {"mean": squared, "psnr": 10 * torch.log10(4 / squared)}
 
@@ -94,24 +100,21 @@ class VideoCodecRecipe:
 
 
 @final
-class _Crops:
-    """Crops (3, FRAMES, CROP, CROP) in [-1, 1] of scenes, CROPS from each; the last scene is kept at hand."""
+class _Pairs:
+    """Two frames (3, 2, h, w) in [-1, 1] after one another, PAIRS times of each scene; the last is kept at hand."""
 
     def __init__(self, scenes: VideoScenes, seed: int) -> None:
         self._scenes, self._seed = scenes, seed
         self._filmed = Latest(scenes.__getitem__)
 
     def __len__(self) -> int:
-        return CROPS * len(self._scenes)
+        return PAIRS * len(self._scenes)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
-        frames, _, _ = self._filmed(index // CROPS)
-        t, _, h, w = frames.shape
+        frames, _, _ = self._filmed(index // PAIRS)
         # The third number tells this generator from the one of the scene.
-        first, top, left = np.random.default_rng((self._seed, index, 1)).integers(
-            0, (t - FRAMES + 1, h - CROP + 1, w - CROP + 1)
-        )
-        return _signed(frames[first : first + FRAMES, :, top : top + CROP, left : left + CROP]), {}
+        first = int(np.random.default_rng((self._seed, index, 1)).integers(len(frames) - PAIR + 1))
+        return _signed(frames[first : first + PAIR]), {}
 
 
 @final
@@ -126,6 +129,12 @@ class _Whole:
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Cond]:
         return _signed(self._scenes[index][0]), {}
+
+
+def _error(made: Tensor, x0: Tensor) -> Tensor:
+    error = made.float() - x0
+    edges = sum(error.diff(dim=dim).abs().flatten(1).mean(1) for dim in (-1, -2))
+    return error.abs().flatten(1).mean(1) + EDGES * edges
 
 
 def _signed(frames: Tensor) -> Tensor:

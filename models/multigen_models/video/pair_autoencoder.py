@@ -7,12 +7,13 @@ channels first, so every convolution works on few positions and many channels, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from multigen_models.layers import ChannelNorm, PlainBlock, moved
@@ -80,7 +81,16 @@ class PairAutoencoder(ModelMixin, ConfigMixin):
         folded = self.decoder(rearrange(z, "b c t h w -> (b t) c h w"))
         return rearrange(folded, "(b t) (c i p q) h w -> b c (t i) (h p) (w q)", t=z.shape[2], i=PAIR, p=FOLD, q=FOLD)
 
-    def forward(self, x: Tensor, noise: Tensor, /) -> tuple[Tensor, Tensor]:
-        """Latents, and what is decoded from them with `noise` of their shape added."""
+    def forward(self, x: Tensor, noise: Tensor, /, *, factors: Sequence[int] = (1,)) -> tuple[Tensor, list[Tensor]]:
+        """Latents, and for each factor what is decoded from them, so many times smaller, with `noise` added.
+
+        noise: of the latents' shape; smaller ones get a corner of it.
+        """
         z = self.encode(x)
-        return z, self.decode(z + noise)
+        shrunk = [smaller(z, factor) for factor in factors]
+        return z, [self.decode(y + noise[..., : y.shape[-2], : y.shape[-1]]) for y in shrunk]
+
+
+def smaller(x: Tensor, factor: int, /) -> Tensor:
+    """Means of blocks of factor x factor positions: (..., h, w) to (..., h / factor, w / factor)."""
+    return reduce(x, "... (h p) (w q) -> ... h w", "mean", p=factor, q=factor)

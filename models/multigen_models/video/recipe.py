@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from multigen.denoise import Cond, Parameterization
 from multigen.modality import Sample
-from multigen.noise import mixed
+from multigen.noise import white
 from multigen.training import Items
 from multigen_models.latents import Latents
 from multigen_models.layers import hidden
@@ -38,6 +38,8 @@ VALIDATION_SCENES = 96
 STATISTICS_SCENES = 1000
 REAL_SCENES = 1000
 UNCONDITIONAL = 0.1
+LATER = 4
+"""Pairs of frames after which the noise levels of a film begin again."""
 _BLOCK = 64  # items, a whole number of batches
 
 
@@ -53,8 +55,8 @@ class VideoRecipe:
     """One batch in so many is of single pairs of frames."""
     idles: ClassVar[bool] = True
     modality: ClassVar[str] = "video"
-    # Half of the noise is shared by all frames: to what stays the same in a film it is twice as strong as sigma says.
-    settings: ClassVar[Mapping[str, Any]] = {"t_mean": 0.7, "t_sd": 1.5}
+    # sigma is the level of the noisiest pairs of frames; that of the first is an eighth of it.
+    settings: ClassVar[Mapping[str, Any]] = {"t_mean": 1.7, "t_sd": 1.5}
     prompts: ClassVar[Sequence[str]] = (
         "a fox galloping to the left through snow",
         "a red car driving to the right on a grey road",
@@ -88,8 +90,11 @@ class VideoRecipe:
     def hidden(self, name: str, /) -> bool:
         return hidden(name)
 
-    def correlate(self, unit: Tensor, /) -> Tensor:
-        return mixed(unit, video_small.SHARED, dim=-3)
+    def levels(self, x0: Tensor, seeds: Sequence[int], /) -> Tensor:
+        """Those of a film's beginning for every other sample, and else from a later pair on, as a window may."""
+        ranks = torch.special.ndtr(white(seeds, (), stream=3).double()).tolist()  # uniform in (0, 1)
+        firsts = [max(0, int(2 * LATER * rank) - LATER + 1) for rank in ranks]
+        return torch.stack([video_small.levels(x0.shape[-3], first=first) for first in firsts])[:, None]
 
     def items(self, split: str, /) -> Items:
         if split == "train":
@@ -165,7 +170,7 @@ class _Films:
         start = int(rng.integers(z.shape[1] - pairs + 1))
         z = z[:, start : start + pairs]
         cond = embed("") if dropped else self._latents.cond(scene)
-        return self._recipe.scale.apply(z), {**cond, "rate": rate_of(fps)[0]}
+        return self._recipe.scale.apply(z), {**cond, "rate": rate_of(fps)[0], "first": torch.tensor(start)}
 
     def _pairs(self, index: int) -> int:
         """Whole blocks of what is trained on are single pairs, so that few batches are mixed."""

@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multigen.denoise import Cond, Denoiser, Parameterization, local, ring, windowed
+from multigen.denoise import Cond, Denoiser, Parameterization, local, ring, staggered, windowed
 from multigen.edit import region_mask
 from multigen.errors import UsageError
 from multigen.modality import Region, Sample
 from multigen.model import Defaults
-from multigen.noise import mixed
 from multigen_models.placed import place
 from multigen_models.prompts import embed, stacked
 from multigen_models.scale import Scale
@@ -24,8 +23,8 @@ from multigen_models.weights import ZOO, Published, fingerprint, read_about, rea
 
 DETAIL = 0.1
 """Variance of standardised latents around what the network predicts: the skip of `multigen.denoise.local`."""
-SHARED = 0.5
-"""Share of the noise's variance that all frames have in common."""
+LEAD, LEADS = 1 / 8, {4: 1 / 4, 2: 1 / 2}
+"""How strong the noise of the first pair of frames is, over sigma, and that of every so many; of all others it is 1."""
 RATE = 8.0
 """Frames a second that most of the training is at."""
 RATES = (4.0, 16.0)
@@ -39,6 +38,19 @@ SIDE, SIDE_OVERLAP = 16, 8
 def parameterization() -> Parameterization:
     """What the network predicts."""
     return local(DETAIL)
+
+
+def levels(pairs: int, /, *, first: int = 0) -> Tensor:
+    """How strong the noise of pairs of frames is, over sigma: (pairs, 1, 1), from the pair of that number on.
+
+    The first pair of a film leads: a figure is drawn there once, and then after it in every fourth pair, every second,
+    and the rest. With one level for all, each pair would draw a figure of its own before it can see the others'.
+    """
+
+    def level(i: int) -> float:
+        return LEAD if i == 0 else next((level for every, level in LEADS.items() if i % every == 0), 1.0)
+
+    return torch.tensor([level(i) for i in range(first, first + pairs)], dtype=torch.float64)[:, None, None]
 
 
 def rate_of(fps: float, /) -> Tensor:
@@ -59,7 +71,7 @@ class VideoSmall:
     dtype: torch.dtype
     name: str = "video-small"
     modality: str = "video"
-    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=4", sigma_max=150.0)
+    defaults: ClassVar[Defaults] = Defaults(steps=24, guidance="cfg:scale=4", sigma_max=600.0)
     axes: ClassVar[Mapping[str, int]] = {"time": -3, "height": -2, "width": -1}
     loader: ClassVar[str] = "video-small"
 
@@ -80,10 +92,10 @@ class VideoSmall:
 
     def shape(self, options: Any, /) -> tuple[int, ...]:
         width, height = (self._cells(side) for side in options.resolution)
-        return (self.network.config.features, -(-self._frames(options) // PAIR), height, width)
+        return (self.network.config.features, self._pairs(options), height, width)
 
     def correlate(self, unit: Tensor, /) -> Tensor:
-        return mixed(unit, SHARED, dim=-3)
+        return levels(unit.shape[-3]).to(unit.dtype) * unit
 
     def condition(self, prompts: Sequence[str], /) -> Cond:
         return stacked([embed(prompt) for prompt in prompts], device=self.device)
@@ -94,7 +106,8 @@ class VideoSmall:
         for dim in (-2, -1):
             whole = windowed(whole, dim=dim, size=SIDE, overlap=SIDE_OVERLAP)
         spread = ring if options.loop else windowed
-        return spread(whole, dim=-3, size=WINDOW, overlap=OVERLAP)
+        film = spread(whole, dim=-3, size=WINDOW, overlap=OVERLAP)
+        return staggered(film, levels(self._pairs(options)))
 
     def encode(self, sample: Sample, options: Any, /) -> Tensor:
         """Frames at the model's rate, scaled to cover the size, and cut to it around the middle.
@@ -146,6 +159,9 @@ class VideoSmall:
     def _frames(self, options: Any) -> int:
         """How many frames are made, at the model's rate."""
         return max(1, round(options.seconds * _rate(options)))
+
+    def _pairs(self, options: Any) -> int:
+        return -(-self._frames(options) // PAIR)
 
     def _cells(self, side: int) -> int:
         multiple = self.network.multiple

@@ -1,7 +1,7 @@
-"""Spatio-temporal U-Net on the latents of films, conditioned on the noise level, text tokens and the frame rate.
+"""Spatio-temporal U-Net on the latents of films, conditioned on the noise levels, text tokens and the frame rate.
 
-Convolutions see one latent frame at a time (time is folded into the batch); attention joins the frames: along time at
-every level, over space and time together (or within a frame) at the lower ones.
+Residual blocks see one latent frame at a time (time is folded into the batch). Frames meet, at every level, in a narrow
+convolution over time and space and in attention along time; at the lower ones also in attention over both together.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
         self._add_levels(axes=2, channels=channels, stage=stage, grow=partial(nn.Conv2d, kernel_size=1))
         self.norm = Norm(channels[0])
         self.unfold = zeroed(nn.Conv2d(channels[0], features, 3, padding=1))
-        moved(self, memory_format=torch.channels_last)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                moved(layer, memory_format=torch.channels_last)
+            elif isinstance(layer, nn.Conv3d):
+                moved(layer, memory_format=torch.channels_last_3d)
 
     @property
     def multiple(self) -> int:
@@ -80,12 +84,22 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
         return int(2 ** (len(self.config.channels) - 1))
 
     def forward(
-        self, x: Tensor, noise: Tensor, /, *, text: Tensor, mask: Tensor, pooled: Tensor, rate: Tensor
+        self,
+        x: Tensor,
+        noise: Tensor,
+        /,
+        *,
+        text: Tensor,
+        mask: Tensor,
+        pooled: Tensor,
+        rate: Tensor,
+        first: Tensor | None = None,
     ) -> Tensor:
         """The network's output, of the shape of x.
 
-        x: (b, features, t, h, w); noise: (b,); text: (b, l, text); mask: (b, l) bool, True where there is a token;
-        pooled: (b, text); rate: (b,), the binary logarithm of the frame rate over that of the training.
+        x: (b, features, t, h, w); noise: (b,), or (b, t) for a level of each frame; text: (b, l, text); mask: (b, l)
+        bool, True where there is a token; pooled: (b, text); rate: (b,), the binary logarithm of the frame rate over
+        that of the training; first: (b,), the number of the first frame in its film, by default 0.
 
         Raises
         ------
@@ -97,7 +111,10 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
             wanted = f"(b, {self.config.features}, at most {self.config.frames}, two multiples of {self.multiple})"
             raise ValueError(f"x is {tuple(x.shape)}; it must be {wanted}")
         told = self.rate_embedding(rate[:, None].to(self.rate_embedding.weight.dtype))
+        noise = noise.reshape(b, -1).expand(b, t)
         context = self.context(noise, text=text, mask=mask, pooled=pooled, told=told)
+        moments = torch.arange(t, device=x.device) + (0 if first is None else first[:, None])
+        context = context._replace(moments=moments.expand(b, t))
         y = self._through_levels(self.fold(x.transpose(1, 2).flatten(0, 1)), context)
         y = F.silu(self.norm(y.movedim(1, -1))).movedim(-1, 1)
         return self.unfold(y).unflatten(0, (b, t)).transpose(1, 2)
@@ -106,15 +123,15 @@ class VideoUNet(UNet, ModelMixin, ConfigMixin):
         return F.interpolate(self.grow[level](h), scale_factor=2.0)
 
     def _place(self, h: Tensor, level: int, context: Context, /) -> Tensor:
-        row, moment = self.row[level], self.moment[level]
+        assert context.moments is not None
+        row, moment = self.row[level], self.moment[level][context.moments.flatten()]
         if row.shape[2] != h.shape[2]:
             row = F.interpolate(row, (h.shape[2], 1), mode="bilinear", align_corners=False)
-        b = len(context.embedding)
-        return h + row.to(h.dtype) + moment[: len(h) // b].repeat(b, 1, 1, 1).to(h.dtype)
+        return h + row.to(h.dtype) + moment.to(h.dtype)
 
 
 class SpaceTimeStage(nn.Module):
-    """The residual blocks of one resolution, then attention along time, over space, and to the text.
+    """The residual blocks of one resolution, what is nearby, then attention along time, over space, and to the text.
 
     within: whether positions attend to those of their frame; joint: to those of all frames.
     """
@@ -123,6 +140,7 @@ class SpaceTimeStage(nn.Module):
         super().__init__()
         self.modulate = nn.Linear(embedding, 2 * channels)
         self.blocks = nn.ModuleList(ResidualBlock(channels, axes=2) for _ in range(blocks))
+        self.nearby = Nearby(channels)
         self.along_time = Attention(channels, context=channels, heads=heads)
         self.within_frame = Attention(channels, context=channels, heads=heads) if within else None
         self.joint = Attention(channels, context=channels, heads=heads) if joint else None
@@ -130,13 +148,13 @@ class SpaceTimeStage(nn.Module):
 
     def forward(self, x: Tensor, context: Context, /) -> Tensor:
         """x: (b t, c, h, w), frame by frame -> the same."""
-        b, (frames, c, h, w) = len(context.embedding), x.shape
-        t = frames // b
-        modulation = self.modulate(context.embedding).repeat_interleave(t, dim=0)
+        (b, t, _), (frames, c, h, w) = context.embedding.shape, x.shape
+        modulation = self.modulate(context.embedding).flatten(0, 1)
         for block in self.blocks:
             x = block(x, modulation)
         tokens = x.permute(0, 2, 3, 1).reshape(b, t, h * w, c)
         if t > 1:
+            tokens = self.nearby(tokens.unflatten(2, (h, w))).flatten(2, 3)
             tokens = self.along_time(tokens.transpose(1, 2).flatten(0, 1)).unflatten(0, (b, h * w)).transpose(1, 2)
         if self.within_frame is not None:
             tokens = self.within_frame(tokens.flatten(0, 1)).unflatten(0, (b, t))
@@ -145,3 +163,23 @@ class SpaceTimeStage(nn.Module):
             tokens = self.joint(tokens)
         tokens = self.to_text(tokens, context.text, context.bias)
         return tokens.reshape(frames, h, w, c).permute(0, 3, 1, 2)
+
+
+class Nearby(nn.Module):
+    """A convolution over three frames and three by three positions, in half the channels: what moves, and where to.
+
+    Begins as nothing. x: (b, t, h, w, c) -> the same.
+    """
+
+    def __init__(self, channels: int, /) -> None:
+        super().__init__()
+        narrow = channels // 2
+        self.norm1 = Norm(channels)
+        self.shrink = nn.Linear(channels, narrow, bias=False)
+        self.norm2 = Norm(narrow)
+        self.conv1 = nn.Conv3d(narrow, narrow, 3, padding=1)
+        self.project = zeroed(nn.Linear(narrow, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.silu(self.norm2(self.shrink(self.norm1(x)))).movedim(-1, 1)
+        return x + self.project(F.silu(self.conv1(h)).movedim(1, -1))
