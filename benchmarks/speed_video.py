@@ -49,7 +49,7 @@ def _unet3d(batch: int) -> tuple[torch.nn.Module, Callable[[], torch.Tensor]]:
         out_channels=FEATURES,
         down_block_types=("CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "DownBlock3D"),
         up_block_types=("UpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D"),
-        block_out_channels=(32, 64, 96),
+        block_out_channels=(56, 112, 168),
         layers_per_block=1,
         norm_num_groups=8,
         cross_attention_dim=384,

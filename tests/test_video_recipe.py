@@ -165,10 +165,11 @@ def test_items_are_standardised_films_with_their_rates_and_some_without_a_captio
     assert torch.equal(again[0], states[3])  # scenes repeat
 
 
-def test_some_batches_are_single_pairs_and_mixed_ones_become_it(recipe):
+def test_some_batches_are_parts_of_films_and_mixed_ones_become_it(recipe):
     items = recipe.items("train")
     kinds = [items[64 * block][0].shape[1] for block in range(16)]
-    assert kinds.count(1) == 2
+    assert [kinds.count(pairs) for pairs in (SHAPE[1], SHAPE[1] // 2, 1)] == [12, 2, 2]
+    assert {items[64 * kinds.index(4) + i][0].shape[1] for i in (1, 63)} == {4}
     pair, film = items[64 * kinds.index(1)], items[0]
     x0, cond = recipe.collate([film, pair])
     assert x0.shape == (2, SHAPE[0], 1, *SHAPE[2:])

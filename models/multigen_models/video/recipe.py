@@ -49,10 +49,9 @@ class VideoRecipe:
     The codec is the one in the folder `codec` of the cache, or else the published one.
     """
 
-    pairs: ClassVar[int] = SHAPE[1]
-    """So many pairs of frames after one another are an item, from a moment that is drawn."""
-    stills: ClassVar[int] = 8
-    """One batch in so many is of single pairs of frames."""
+    pairs: ClassVar[Sequence[int]] = (SHAPE[1],) * 6 + (SHAPE[1] // 2, 1)
+    """So many pairs of frames after one another, from a moment that is drawn, are an item of each of the batches in
+    turn; held-out items have the first number of them."""
     idles: ClassVar[bool] = True
     modality: ClassVar[str] = "video"
     # sigma is the level of the noisiest pairs of frames; that of the first is an eighth of it.
@@ -110,7 +109,7 @@ class VideoRecipe:
             yield f"{split}-{i}", {"frames": frames, "fps": fps}, caption, str(i)
 
     def collate(self, items: Sequence[tuple[Tensor, Cond]], /) -> tuple[Tensor, Cond]:
-        """Films and single pairs of frames do not go into one batch: it becomes one of single pairs."""
+        """Films and parts of films do not go into one batch: it becomes one of such parts."""
         frames = min(x.shape[1] for x, _ in items)
         return torch.stack([x[:, :frames] for x, _ in items]), stacked([cond for _, cond in items])
 
@@ -131,7 +130,7 @@ class VideoRecipe:
 class VideoClipsRecipe(VideoRecipe):
     """The same network on stretches of half a film, which take half as long and show the same figures on the move."""
 
-    pairs: ClassVar[int] = SHAPE[1] // 2
+    pairs: ClassVar[Sequence[int]] = (SHAPE[1] // 2,) * 7 + (1,)
 
 
 @final
@@ -142,7 +141,7 @@ class VideoStillsRecipe(VideoRecipe):
     time it is learned from eight times as many scenes.
     """
 
-    pairs: ClassVar[int] = 1
+    pairs: ClassVar[Sequence[int]] = (1,)
     # Sample for sample batches of 32 teach as much, but a third fewer samples a second.
     settings: ClassVar[Mapping[str, Any]] = {**VideoRecipe.settings, "batch": 128, "samples": 1_000_000}
 
@@ -173,6 +172,6 @@ class _Films:
         return self._recipe.scale.apply(z), {**cond, "rate": rate_of(fps)[0], "first": torch.tensor(start)}
 
     def _pairs(self, index: int) -> int:
-        """Whole blocks of what is trained on are single pairs, so that few batches are mixed."""
-        every = self._recipe.stills
-        return 1 if self._trained and index // _BLOCK % every == every - 1 else self._recipe.pairs
+        """The same for whole blocks of what is trained on, so that few batches are mixed."""
+        pairs = self._recipe.pairs
+        return pairs[index // _BLOCK % len(pairs)] if self._trained else pairs[0]
