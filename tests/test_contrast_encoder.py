@@ -24,6 +24,7 @@ from multigen_models.shapes import encoder as shape_encoder
 from multigen_models.shapes.encoder_network import SolidEncoder
 from multigen_models.video import encoder as video_encoder
 from multigen_models.video.encoder_network import FilmEncoder
+from multigen_models.weights import ZOO, start
 
 KINDS = 6
 ENCODERS = [name for name in registry.extractors.names() if isinstance(registry.extractors[name], PublishedEncoder)]
@@ -35,6 +36,15 @@ def texts(kinds):
     """A direction for each kind."""
     basis = torch.linalg.qr(white([3], (384, KINDS))[0])[0].T
     return basis[torch.as_tensor(kinds)]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_training_can_begin_from_a_published_one_by_its_name(name):
+    kind = {"audio": SoundEncoder, "3d": SolidEncoder, "video": FilmEncoder}[registry.extractors[name].modality]
+    there = start(kind, str(ZOO / name)).state_dict()
+    assert all(torch.equal(kept, there[key]) for key, kept in start(kind, name).state_dict().items())
+    with pytest.raises(UsageError, match=r"no folder nowhere: .* video-small"):
+        start(kind, "nowhere")
 
 
 def test_the_loss_of_different_captions_is_cross_entropy_both_ways():

@@ -72,12 +72,23 @@ def read_network(kind: Any, folder: Path, /, *, dtype: str = "float32", device: 
 
 
 def start(kind: Any, model: str | None, /) -> Any:
-    """A network to train: new, or from a model of the zoo or a folder. Raises UsageError for damaged weights."""
+    """A network to train: new, or from a model, what else is in the zoo, or a folder.
+
+    Raises UsageError for damaged weights, and for names of nothing.
+    """
     if model is None:
         return kind()
     from multigen import registry
 
-    folder = registry.models[model].folder if model in registry.models else Path(model)
+    names = sorted(path.name for path in ZOO.iterdir())
+    if model in registry.models:
+        folder = registry.models[model].folder
+    else:
+        folder = ZOO / model if model in names else Path(model)
+    if not folder.is_dir():
+        raise UsageError(
+            f"no folder {model}: begin with a folder that multigen train wrote, or with {', '.join(names)}"
+        )
     return read_network(kind, folder).train().requires_grad_(True)
 
 
